@@ -1,0 +1,55 @@
+"""The one interface of every detector: a River estimator with what a service needs besides."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+
+from river import anomaly
+
+from detectors.score import Score
+
+
+class Detector(anomaly.base.AnomalyDetector):
+    """A River anomaly detector that explains itself, keeps event time and can be put away and taken up again.
+
+    ``score_one`` and ``learn_one`` mean what they mean in River: the first changes nothing, the second
+    learns. Both take the event's time, because a detector never asks a clock. ``process_one`` does both in
+    one pass and is what the service calls.
+    """
+
+    @abc.abstractmethod
+    def process_one(self, x: Mapping[str, float], t: float | None = None) -> Score:
+        """Score an event, explain it, then learn from it.
+
+        Parameters
+        ----------
+        x
+            Values by name; finite floats. Names may appear and disappear.
+        t
+            Event time, epoch seconds. ``None`` counts events one second apart.
+
+        """
+
+    def silent_after(self) -> float | None:
+        """Seconds without an event after which this source counts as silent; ``None`` while unknown."""
+        return None
+
+    @abc.abstractmethod
+    def snapshot(self) -> bytes:
+        """Return the whole learned state in a compact, versioned, non-executable form."""
+
+    @abc.abstractmethod
+    def restore(self, state: bytes) -> None:
+        """Take up a state that ``snapshot`` gave.
+
+        Raises
+        ------
+        detectors.base.SnapshotError
+            If the state is damaged, of another detector, or of a newer format.
+
+        """
+
+
+class SnapshotError(ValueError):
+    """A snapshot cannot be restored; the message says why and what to do."""

@@ -1,0 +1,87 @@
+"""What a detector says of one event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class SignalScore:
+    """One named signal's verdict on one event.
+
+    Parameters
+    ----------
+    kind
+        What kind of anomaly the signal looks for: ``spike``, ``level``, ``flatline``, ``silence``, …
+        An alert is raised per source and kind.
+    p_value
+        Probability, in (0, 1], of a signal at least this strong while nothing is wrong.
+    name
+        The value (feature) that drove the signal, ``None`` when it concerns the source as a whole.
+    direction
+        ``1`` above what was expected, ``-1`` below, ``0`` when direction has no meaning.
+    started_at
+        Approximate start of what the signal sees, epoch seconds; ``None`` means this event.
+
+    """
+
+    kind: str
+    p_value: float
+    name: str | None = None
+    direction: int = 0
+    started_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ValueExplanation:
+    """One value of an event beside what was expected of it.
+
+    Parameters
+    ----------
+    value
+        The value as it came.
+    expected
+        What the detector expected before it saw the value; ``None`` while it does not know.
+    lower, upper
+        Bounds that about 99 % of normal values keep to; ``None`` while unknown.
+    contribution
+        Share of this value in the anomaly, in 0…1; the shares of an event sum to 1.
+
+    """
+
+    value: float
+    expected: float | None
+    lower: float | None
+    upper: float | None
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A detector's calibrated and explained verdict on one event.
+
+    Parameters
+    ----------
+    p_value
+        Conformal p-value in (0, 1] of the event as a whole: how often a normal event looks at least this odd.
+    anomaly_score
+        The p-value on a scale of 0 (usual) to 1 (never seen), comparable across sources and detectors.
+    signals
+        Every signal's verdict, most significant first.
+    values
+        Explanation per value, by name.
+    warm_up
+        How far the detector has got with learning what is normal, 0…1; 1 once its scores are fully usable.
+
+    Examples
+    --------
+    >>> Score(p_value=0.5, anomaly_score=0.0).signals
+    ()
+
+    """
+
+    p_value: float
+    anomaly_score: float
+    signals: tuple[SignalScore, ...] = ()
+    values: dict[str, ValueExplanation] = field(default_factory=dict)
+    warm_up: float = 1.0

@@ -1,0 +1,84 @@
+"""What goes in and comes out of the functional core: one processor for one partition of an input topic."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as Kafka holds it.
+
+    Parameters
+    ----------
+    topic
+        Logical topic name, without the configured prefix.
+    partition, offset
+        The record's position.
+    timestamp
+        Kafka's record timestamp (when it was produced), epoch seconds. It stands for the wall clock, so that
+        a replay decides as the live run did.
+    key, value
+        Bytes as produced.
+
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: float
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One record to publish, with the input record that caused it.
+
+    An output goes to the partition of the same number as its cause, in the order of causes: so the end of
+    an output partition tells after a crash what has been published already.
+    """
+
+    topic: str
+    key: bytes
+    value: bytes
+    type: str
+    cause: Record
+
+
+@dataclass(slots=True)
+class Result:
+    """What a batch led to: outputs in the order of their causes, and how many events had which outcome."""
+
+    outputs: list[Output] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+
+class Processor(Protocol):
+    """All that Tocsin does with one partition of one input topic, as a function of its records.
+
+    A processor knows neither Kafka nor a clock. It reads a key's state from the mapping it was made with when
+    the key first appears, keeps it in memory, and hands changed states out at a checkpoint. A state remembers
+    the offset it has learned up to, so records that come again after a crash change nothing.
+    """
+
+    broadcasts: tuple[str, ...]
+    """Topics that every processor reads whole, such as ``labels``."""
+
+    def process(self, records: Sequence[Record]) -> Result:
+        """Process records in the order of their offsets."""
+
+    def absorb(self, records: Sequence[Record]) -> Result:
+        """Take in records of the broadcast topics; those taken in before are ignored."""
+
+    def absorbed(self) -> Mapping[tuple[str, int], int]:
+        """Last offset taken in, by broadcast topic and partition."""
+
+    def tick(self, now: float) -> Result:
+        """Say what is due by ``now``, in the time of record timestamps: sources that have fallen silent."""
+
+    def changes(self) -> Iterable[tuple[str, bytes | None]]:
+        """Return the states changed since the last call; ``None`` for a state that is gone."""

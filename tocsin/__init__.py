@@ -1,0 +1,1 @@
+"""The composition root: configuration, command line, embedded Kafka and the wiring of the other packages."""
