@@ -1,1 +1,1 @@
-"""From a score to an action: policy, the life of an alert, and its words; pure state machines over event time."""
+"""From a score to an action: policy, the life of an alert, and its words."""

@@ -1,1 +1,1 @@
-"""Online models: features, detectors, calibration, explanation and their registry; no Kafka, no clock, no I/O."""
+"""Online models: detectors, calibration, explanation and their registry; no Kafka, no clock, no I/O."""

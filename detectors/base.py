@@ -5,12 +5,12 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 
-from river import anomaly
+from river.anomaly.base import AnomalyDetector
 
 from detectors.score import Score
 
 
-class Detector(anomaly.base.AnomalyDetector):
+class Detector(AnomalyDetector):
     """A River anomaly detector that explains itself, keeps event time and can be put away and taken up again.
 
     ``score_one`` and ``learn_one`` mean what they mean in River: the first changes nothing, the second
