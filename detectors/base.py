@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 
-from river.anomaly.base import AnomalyDetector
+from river.base import AnomalyDetector
 
 from detectors.score import Score
 
