@@ -1,0 +1,1 @@
+"""The demo: real and simulated events through the whole service, watched live and judged at the end."""
