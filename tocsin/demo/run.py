@@ -17,8 +17,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
-
 from streams.topics import create_topics
+
 from tocsin.broker import EmbeddedKafka
 from tocsin.config import Configuration
 from tocsin.demo.observer import Observer

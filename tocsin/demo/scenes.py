@@ -18,7 +18,7 @@ import psutil
 from river import datasets
 
 from tocsin.demo.cards import CardSimulator
-from tocsin.demo.truth import Segment, Truth, WATER_SEGMENTS
+from tocsin.demo.truth import WATER_SEGMENTS, Segment, Truth
 
 WATER_SOURCE = "water-network"
 SHUTTLE_SOURCE = "shuttle"

@@ -6,6 +6,7 @@ The four segments of WaterFlow were marked once, by looking at a plot of the ser
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -93,7 +94,7 @@ class Truth:
 
     def _has_gap(self, source: str, start: float) -> bool:
         times = self.times.get(source, [])
-        return any(before <= start < after for before, after in zip(times, times[1:], strict=False))
+        return any(before <= start < after for before, after in itertools.pairwise(times))
 
 
 @dataclass(frozen=True, slots=True)
