@@ -80,6 +80,7 @@ class CardSimulator:
 
     def __init__(
         self,
+        *,
         seed: int = 7,
         days: int = 60,
         customers: int = 150,
