@@ -1,0 +1,152 @@
+"""An alert: what is wrong, since when, how sure, and in which state its life is."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+
+def iso(time: float) -> str:
+    """Return epoch seconds as ISO 8601 in UTC with milliseconds.
+
+    Examples
+    --------
+    >>> iso(1767225600.5)
+    '2026-01-01T00:00:00.500Z'
+
+    """
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _epoch_seconds(value: Any) -> Any:
+    return datetime.fromisoformat(value).timestamp() if isinstance(value, str) else value
+
+
+Time = Annotated[
+    float,
+    BeforeValidator(_epoch_seconds),
+    PlainSerializer(iso, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+
+class State(StrEnum):
+    """Where an alert is in its life."""
+
+    PENDING = "pending"
+    FIRING = "firing"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+    RETRACTED = "retracted"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing can follow."""
+        return self in {State.RESOLVED, State.RETRACTED}
+
+
+class Severity(StrEnum):
+    """How much an alert matters, least first."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for info, 2 for critical."""
+        return list(Severity).index(self)
+
+
+class AlertValue(BaseModel):
+    """One value of the event at the alert's peak, beside what was expected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: float
+    expected: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    contribution: float = Field(description="Share of this value in the anomaly; the shares sum to 1")
+
+
+class AlertSignal(BaseModel):
+    """A signal that spoke when the alert was at its peak."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    p_value: float
+    name: str | None = None
+
+
+class Transition(BaseModel):
+    """One step in the life of an alert."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: State
+    at: Time
+
+
+class Alert(BaseModel):
+    """The JSON value of topic ``alerts``: all there is to know of one alert now.
+
+    Two values with the same ``alert_id`` and ``version`` are the same; the highest version is the present.
+
+    Examples
+    --------
+    >>> alert = Alert(
+    ...     alert_id="a1", stream="telemetry", source="pump-7", kind="spike", state=State.FIRING,
+    ...     severity=Severity.WARNING, started_at=0.0, fired_at=0.0, updated_at=0.0, anomaly_score=0.7,
+    ...     p_value=1e-6, summary="…",
+    ... )
+    >>> Alert.model_validate_json(alert.model_dump_json()) == alert
+    True
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alert_id: str = Field(description="Derived from stream, source, kind and the time the alert began")
+    stream: str = Field(description="Input topic that the alert is about")
+    source: str = Field(description="Source or account")
+    kind: str = Field(description="What kind of anomaly: spike, level, flatline, silence, fraud, …")
+    state: State
+    severity: Severity
+    version: int = Field(1, ge=1, description="Counts the changes of this alert")
+    started_at: Time = Field(description="Approximate start of what is wrong")
+    fired_at: Time | None = None
+    resolved_at: Time | None = None
+    updated_at: Time
+    anomaly_score: float = Field(ge=0, le=1, description="Highest so far")
+    p_value: float = Field(ge=0, le=1, description="Lowest so far")
+    direction: int = Field(0, ge=-1, le=1, description="1 above what was expected, -1 below, 0 neither")
+    name: str | None = Field(None, description="The value that drove the alert")
+    values: dict[str, AlertValue] = Field(
+        default_factory=dict, description="Values at the alert's peak, by name"
+    )
+    signals: tuple[AlertSignal, ...] = Field((), description="Signals that spoke at the alert's peak")
+    summary: str = Field(description="What happened, in one sentence")
+    history: tuple[Transition, ...] = ()
+
+    def encode(self) -> bytes:
+        """Return the JSON value; the same alert always gives the same bytes."""
+        return self.model_dump_json().encode()
+
+
+def alert_id(stream: str, source: str, kind: str, began: float) -> str:
+    """Return the id of an alert, which depends only on what it is about.
+
+    Examples
+    --------
+    >>> alert_id("telemetry", "pump-7", "spike", 1767225600.0)
+    '1a3d819cb05b264e8214'
+
+    """
+    about = "\x1f".join((stream, source, kind, began.hex()))
+    return hashlib.sha256(about.encode()).hexdigest()[:20]

@@ -1,0 +1,288 @@
+"""The life of a source's alerts: a pure state machine over event time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from alerts.alert import Alert, AlertSignal, AlertValue, Severity, State, Transition, alert_id
+from alerts.policy import Policy, Thresholds
+from alerts.summary import silence_sentence, summarise
+from detectors.score import Score, SignalScore
+
+SILENCE = "silence"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one event did to a source's alerts.
+
+    Parameters
+    ----------
+    changes
+        New values of the alerts that changed, in the order in which they changed.
+    alert
+        Whether an alert fires now.
+    alert_score
+        How strongly a new alert begins at this event, 0…1; 0 while one goes on.
+
+    """
+
+    changes: tuple[Alert, ...]
+    alert: bool
+    alert_score: float
+
+
+class _Kind(msgspec.Struct, array_like=True):
+    """What is remembered of one kind: the alert that goes on, if any, and how calm it has been since."""
+
+    began: float = float("-inf")
+    calm_events: int = 0
+    calm_since: float | None = None
+    alert: bytes | None = None
+
+
+class Lifecycle:
+    """All alerts of one source: one at a time for each kind.
+
+    An alert begins when a signal of its kind falls to ``fire_p`` and passes the gates. It is *pending* for
+    ``fire_after`` seconds, then *firing*; it is *resolved* once its p-value has stayed above ``clear_p`` for
+    ``resolve_after`` seconds and ``resolve_after_events`` events. What begins after that is a new alert
+    with an id of its own. Time never goes back: an event older than the newest one counts as of its time.
+
+    Parameters
+    ----------
+    stream, source
+        What the alerts are about.
+    policy
+        Thresholds and gates.
+
+    Examples
+    --------
+    >>> from detectors.score import Score, SignalScore
+    >>> lifecycle = Lifecycle("telemetry", "pump-7", Policy())
+    >>> lifecycle.step(0.0, Score(0.5, 0.2, (SignalScore("spike", 0.5),))).alert
+    False
+    >>> step = lifecycle.step(1.0, Score(1e-6, 0.9, (SignalScore("spike", 1e-6),)))
+    >>> step.alert, step.alert_score, [alert.state.value for alert in step.changes]
+    (True, 0.9, ['firing'])
+
+    """
+
+    __slots__ = ("_alerts", "_calm", "_kinds", "_now", "_policy", "_source", "_stream")
+
+    def __init__(self, stream: str, source: str, policy: Policy) -> None:
+        self._stream, self._source, self._policy = stream, source, policy
+        self._calm = policy.highest_fire_p
+        self._now = float("-inf")
+        self._kinds: dict[str, _Kind] = {}
+        self._alerts: dict[str, Alert] = {}
+
+    @property
+    def active(self) -> tuple[Alert, ...]:
+        """Alerts that are pending or firing."""
+        return tuple(self._alerts.values())
+
+    def step(self, t: float, score: Score) -> Step:
+        """Take an event's score.
+
+        Parameters
+        ----------
+        t
+            Event time, epoch seconds.
+        score
+            The detector's verdict.
+
+        """
+        self._now = max(self._now, t)
+        if not self._alerts and (not score.signals or score.signals[0].p_value > self._calm):
+            return Step((), False, score.anomaly_score)
+        before = bool(self._alerts)
+        changes: list[Alert] = []
+        strongest = _strongest(score)
+        for kind in sorted(strongest.keys() | self._alerts.keys()):
+            if kind != SILENCE:
+                self._step_kind(kind, strongest.get(kind), score, changes)
+        new = any(alert.version == 1 for alert in changes)
+        firing = any(alert.state is State.FIRING for alert in (*self._alerts.values(), *changes))
+        return Step(tuple(changes), firing, score.anomaly_score if new or not before else 0.0)
+
+    def silent(self, last: float, allowed: float) -> tuple[Alert, ...]:
+        """Say that the source has sent nothing since ``last`` for longer than ``allowed`` seconds.
+
+        Saying so again changes nothing. The alert depends on these two numbers only, so it is the same
+        whether the silence is noticed while it lasts or when it ends.
+        """
+        if SILENCE in self._alerts or not self._policy.of(SILENCE).enabled:
+            return ()
+        at = last + allowed
+        kind = self._kinds.setdefault(SILENCE, _Kind())
+        if at <= kind.began:
+            return ()
+        kind.began = at
+        thresholds = self._policy.of(SILENCE)
+        self._alerts[SILENCE] = Alert(
+            alert_id=alert_id(self._stream, self._source, SILENCE, at),
+            stream=self._stream,
+            source=self._source,
+            kind=SILENCE,
+            state=State.FIRING,
+            severity=Severity.WARNING,
+            started_at=last,
+            fired_at=at,
+            updated_at=at,
+            anomaly_score=1.0 - thresholds.fire_p,
+            p_value=thresholds.fire_p,
+            summary=silence_sentence(self._source, last, allowed),
+            history=(Transition(state=State.FIRING, at=at),),
+        )
+        return (self._alerts[SILENCE],)
+
+    def heard(self, t: float) -> tuple[Alert, ...]:
+        """Say that the source has sent again: a silence ends."""
+        if SILENCE not in self._alerts:
+            return ()
+        self._now = max(self._now, t)
+        return (self._end(SILENCE),)
+
+    def snapshot(self) -> list[object]:
+        """Return the state as plain values."""
+        for name, kind in self._kinds.items():
+            kind.alert = self._alerts[name].encode() if name in self._alerts else None
+        return [self._now, {name: msgspec.to_builtins(kind) for name, kind in sorted(self._kinds.items())}]
+
+    def restore(self, state: list[object]) -> None:
+        """Take up what ``snapshot`` gave."""
+        self._now, self._kinds = msgspec.convert(state, tuple[float, dict[str, _Kind]])
+        self._alerts = {
+            name: Alert.model_validate_json(kind.alert) for name, kind in self._kinds.items() if kind.alert
+        }
+
+    def _step_kind(self, kind: str, signal: SignalScore | None, score: Score, changes: list[Alert]) -> None:
+        thresholds = self._policy.of(kind)
+        passes = signal is not None and thresholds.enabled and thresholds.gates.passes(score, signal)
+        p_value = signal.p_value if signal is not None and passes else 1.0
+        alert = self._alerts.get(kind)
+        if alert is None:
+            if signal is not None and p_value <= thresholds.fire_p:
+                self._begin(kind, signal, score, thresholds, changes)
+            return
+        memory = self._kinds[kind]
+        if p_value > thresholds.clear_p:
+            memory.calm_events += 1
+            memory.calm_since = self._now if memory.calm_since is None else memory.calm_since
+            if self._calm_enough(memory, thresholds) or alert.state is State.PENDING:
+                changes.append(self._end(kind))
+            return
+        memory.calm_events, memory.calm_since = 0, None
+        self._go_on(kind, alert, signal, score, thresholds, changes)
+
+    def _calm_enough(self, memory: _Kind, thresholds: Thresholds) -> bool:
+        since = self._now if memory.calm_since is None else memory.calm_since
+        return (
+            memory.calm_events >= thresholds.resolve_after_events
+            and self._now - since >= thresholds.resolve_after
+        )
+
+    def _begin(
+        self, kind: str, signal: SignalScore, score: Score, thresholds: Thresholds, changes: list[Alert]
+    ) -> None:
+        memory = self._kinds.setdefault(kind, _Kind())
+        if self._now <= memory.began:
+            return  # the one that began at this very time has just ended: an id is never used twice
+        memory.began, memory.calm_events, memory.calm_since = self._now, 0, None
+        state = State.PENDING if thresholds.fire_after > 0 else State.FIRING
+        started = self._now if signal.started_at is None else min(signal.started_at, self._now)
+        alert = Alert(
+            alert_id=alert_id(self._stream, self._source, kind, self._now),
+            stream=self._stream,
+            source=self._source,
+            kind=kind,
+            state=state,
+            severity=thresholds.severity(signal.p_value),
+            started_at=started,
+            fired_at=self._now if state is State.FIRING else None,
+            updated_at=self._now,
+            history=(Transition(state=state, at=self._now),),
+            summary="",
+            anomaly_score=score.anomaly_score,
+            p_value=signal.p_value,
+        ).model_copy(update=_evidence(signal, score))
+        self._alerts[kind] = alert.model_copy(update={"summary": summarise(alert)})
+        changes.append(self._alerts[kind])
+
+    def _go_on(
+        self,
+        kind: str,
+        alert: Alert,
+        signal: SignalScore | None,
+        score: Score,
+        thresholds: Thresholds,
+        changes: list[Alert],
+    ) -> None:
+        """Follow the peak; publish only what matters: that it fires, or that it has grown more severe."""
+        changed = alert
+        if signal is not None and signal.p_value < alert.p_value:
+            highest = max(alert.anomaly_score, score.anomaly_score)
+            changed = alert.model_copy(update=_evidence(signal, score) | {"anomaly_score": highest})
+        severity = max(
+            alert.severity, thresholds.severity(changed.p_value), key=lambda severity: severity.rank
+        )
+        fires = alert.state is State.PENDING and self._now - alert.history[0].at >= thresholds.fire_after
+        if fires or severity is not alert.severity:
+            changed = self._change(changed, State.FIRING if fires else alert.state, severity)
+            changes.append(changed)
+        self._alerts[kind] = changed
+
+    def _end(self, kind: str) -> Alert:
+        alert = self._alerts.pop(kind)
+        self._kinds[kind].alert = None
+        return self._change(alert, State.RESOLVED, alert.severity)
+
+    def _change(self, alert: Alert, state: State, severity: Severity) -> Alert:
+        update: dict[str, object] = {
+            "state": state,
+            "severity": severity,
+            "version": alert.version + 1,
+            "updated_at": self._now,
+        }
+        if state is not alert.state:
+            update["history"] = (*alert.history, Transition(state=state, at=self._now))
+            if state is State.FIRING:
+                update["fired_at"] = self._now
+            elif state.over:
+                update["resolved_at"] = self._now
+        changed = alert.model_copy(update=update)
+        return changed.model_copy(update={"summary": summarise(changed)})
+
+
+def _strongest(score: Score) -> dict[str, SignalScore]:
+    """Return the most significant signal of each kind."""
+    strongest: dict[str, SignalScore] = {}
+    for signal in score.signals:
+        best = strongest.get(signal.kind)
+        if best is None or signal.p_value < best.p_value:
+            strongest[signal.kind] = signal
+    return strongest
+
+
+def _evidence(signal: SignalScore, score: Score) -> dict[str, object]:
+    """Return what an alert tells of its peak."""
+    return {
+        "p_value": signal.p_value,
+        "anomaly_score": score.anomaly_score,
+        "direction": signal.direction,
+        "name": signal.name,
+        "values": {
+            name: AlertValue(
+                value=v.value, expected=v.expected, lower=v.lower, upper=v.upper, contribution=v.contribution
+            )
+            for name, v in score.values.items()
+        },
+        "signals": tuple(
+            AlertSignal(kind=s.kind, p_value=s.p_value, name=s.name)
+            for s in score.signals
+            if s.p_value <= 0.05
+        ),
+    }

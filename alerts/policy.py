@@ -1,0 +1,116 @@
+"""When a score is worth an alert: thresholds, gates and severities, in one place for every detector."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from alerts.alert import Severity
+from detectors.score import Score, SignalScore
+
+
+class Gates(BaseModel):
+    """What an anomaly must be besides improbable; a signal that does not pass counts as normal."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    direction: Literal["both", "above", "below"] = Field(
+        "both", description="Only deviations above, or below, what was expected"
+    )
+    min_deviation: float = Field(
+        0.0, ge=0, description="Smallest deviation from the expected value that matters"
+    )
+    min_relative_deviation: float = Field(
+        0.0, ge=0, description="The same as a share of the expected value: 0.2 is 20 %"
+    )
+
+    def passes(self, score: Score, signal: SignalScore) -> bool:
+        """Say whether a signal is worth an alert.
+
+        Examples
+        --------
+        >>> from detectors.score import ValueExplanation
+        >>> score = Score(0.0001, 0.9, values={"x": ValueExplanation(12.0, 10.0, 9.0, 11.0, 1.0)})
+        >>> Gates(min_relative_deviation=0.1).passes(score, SignalScore("spike", 0.0001, "x", 1))
+        True
+        >>> Gates(min_relative_deviation=0.5).passes(score, SignalScore("spike", 0.0001, "x", 1))
+        False
+
+        """
+        if (self.direction == "above" and signal.direction < 0) or (
+            self.direction == "below" and signal.direction > 0
+        ):
+            return False
+        if not (self.min_deviation or self.min_relative_deviation) or signal.name is None:
+            return True
+        explained = score.values.get(signal.name)
+        if explained is None or explained.expected is None:
+            return True
+        deviation = abs(explained.value - explained.expected)
+        return deviation >= max(self.min_deviation, self.min_relative_deviation * abs(explained.expected))
+
+
+class Thresholds(BaseModel):
+    """When an alert of one kind begins, fires, grows severe and ends."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(True, description="Whether this kind raises alerts at all")
+    fire_p: float = Field(1e-4, gt=0, lt=1, description="p-value at or below which an alert begins")
+    clear_p: float = Field(
+        0.02, gt=0, le=1, description="p-value above which an event counts as normal again"
+    )
+    fire_after: float = Field(0.0, ge=0, description="Seconds the condition must last before the alert fires")
+    resolve_after: float = Field(0.0, ge=0, description="Seconds of normal events after which it resolves")
+    resolve_after_events: int = Field(5, ge=1, description="Normal events in a row after which it resolves")
+    warning_p: float = Field(1e-5, gt=0, lt=1, description="p-value at or below which severity is warning")
+    critical_p: float = Field(1e-8, gt=0, lt=1, description="p-value at or below which severity is critical")
+    gates: Gates = Field(default_factory=Gates, description="What an anomaly must be besides improbable")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Thresholds:
+        if self.clear_p < self.fire_p:
+            raise ValueError(f"clear_p ({self.clear_p}) must not be below fire_p ({self.fire_p})")
+        return self
+
+    def severity(self, p_value: float) -> Severity:
+        """Return the severity of a p-value.
+
+        Examples
+        --------
+        >>> Thresholds().severity(1e-6).value
+        'warning'
+
+        """
+        if p_value <= self.critical_p:
+            return Severity.CRITICAL
+        return Severity.WARNING if p_value <= self.warning_p else Severity.INFO
+
+
+class Policy(BaseModel):
+    """Thresholds for all kinds, and for some of them others.
+
+    Examples
+    --------
+    >>> policy = Policy(kinds={"level": Thresholds(fire_p=1e-6)})
+    >>> policy.of("level").fire_p, policy.of("spike").fire_p
+    (1e-06, 0.0001)
+
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    default: Thresholds = Field(
+        default_factory=Thresholds, description="Thresholds of every kind not named in `kinds`"
+    )
+    kinds: dict[str, Thresholds] = Field(default_factory=dict, description="Thresholds of single kinds")
+
+    def of(self, kind: str) -> Thresholds:
+        """Return the thresholds of a kind."""
+        return self.kinds.get(kind, self.default)
+
+    @property
+    def highest_fire_p(self) -> float:
+        """Largest p-value at which any kind begins an alert."""
+        return max(t.fire_p for t in (self.default, *self.kinds.values()))

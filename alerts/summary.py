@@ -1,0 +1,104 @@
+"""The sentence that a person reads first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from alerts.alert import Alert, AlertValue
+
+# What a kind says of the value that drove it: …'s temperature <phrase>.
+PHRASES = {
+    "spike": "jumped to {value}, {side} the expected {expected}",
+    "level": "has moved to {value}, {side} the expected {expected}",
+    "trend": "has drifted to {value}, {side} the expected {expected}",
+    "variance": "fluctuates unusually, now at {value} (expected {expected})",
+    "season": "is {value}, unusual for this time; {expected} is expected",
+    "shape": "moves in an unusual pattern, now at {value} (expected {expected})",
+    "rare": "took the rare value {value}",
+    "flatline": "has been stuck at {value}",
+    "correlation": "no longer moves together with the other values, now at {value} (expected {expected})",
+    "joint": "is {value} where the other values make {expected} likely",
+}
+
+
+def summarise(alert: Alert) -> str:
+    """Return what happened in one sentence, for a person who knows the source but not the detector.
+
+    Examples
+    --------
+    >>> number(93.1234), number(1e300), number(0.00012345), number(1234567.0)
+    ('93.12', '1e+300', '0.0001234', '1,234,567')
+
+    """
+    if alert.kind == "silence":
+        ended = f" It sent again at {clock(alert.updated_at)}." if alert.state.over else ""
+        return alert.summary.split(" It sent again")[0] + ended
+    name = alert.name or next(iter(alert.values), None)
+    value = alert.values.get(name) if name else None
+    said = f"{alert.source}: " + (
+        _of_value(alert.kind, name, value) if name and value else f"{alert.kind} anomaly"
+    )
+    odds = f"about 1 in {number(1 / alert.p_value)} normal events" if alert.p_value > 0 else "never seen"
+    since = f" since {clock(alert.started_at)}"
+    until = f" until {clock(alert.updated_at)}" if alert.state.over else ""
+    return f"{said}{since}{until} ({alert.kind}; {odds} look like this)."
+
+
+def silence_sentence(source: str, last: float, allowed: float) -> str:
+    """Return the sentence for a source that has stopped sending.
+
+    Examples
+    --------
+    >>> silence_sentence("pump-7", 1767225600.0, 90.0)
+    'pump-7: no event since 2026-01-01 00:00:00; it is usually quiet for at most 1 min 30 s.'
+
+    """
+    return f"{source}: no event since {clock(last)}; it is usually quiet for at most {duration(allowed)}."
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in words.
+
+    Examples
+    --------
+    >>> duration(0.25), duration(90), duration(7200), duration(200_000)
+    ('0.25 s', '1 min 30 s', '2 h', '2 d 7 h')
+
+    """
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    whole = round(seconds)
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, whole = divmod(whole, size)
+        if count:
+            parts.append(f"{count:,} {unit}")
+    return " ".join(parts[:2])
+
+
+def clock(time: float) -> str:
+    """Return epoch seconds as a person reads them, in UTC."""
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def number(value: float) -> str:
+    """Return a number with four significant digits, as a person would write it."""
+    size = abs(value)
+    if size >= 1e15 or 0 < size < 1e-5:
+        return f"{value:.4g}"
+    if size >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def _of_value(kind: str, name: str, value: AlertValue) -> str:
+    phrase = PHRASES.get(kind, "is {value} where {expected} is expected")
+    if value.expected is None:
+        return f"{name} is {number(value.value)}"
+    expected = number(value.expected)
+    if value.lower is not None and value.upper is not None:
+        expected += f" ({number(value.lower)} to {number(value.upper)})"
+    side = "above" if value.value >= value.expected else "below"
+    return f"{name} " + phrase.format(value=number(value.value), expected=expected, side=side)
