@@ -1,0 +1,85 @@
+"""Creates the changelog topics, with as many partitions and replicas as the inputs have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import for_code
+
+from streams.settings import KafkaSettings
+
+
+class TopicError(RuntimeError):
+    """A topic is missing or does not fit; the message says what to do."""
+
+
+class Cluster(NamedTuple):
+    """What a worker must know of the cluster before it starts."""
+
+    id: str
+    partitions: dict[str, int]
+    """Number of partitions of each input topic, by logical name."""
+
+
+def changelog_topic(settings: KafkaSettings, stream: str) -> str:
+    """Return the changelog topic of an input topic's state, as Faust names it."""
+    return f"{settings.group_id}-{table_name(stream)}-changelog"
+
+
+def table_name(stream: str) -> str:
+    """Return the name of an input topic's state table."""
+    return f"{stream}-state"
+
+
+async def prepare_cluster(settings: KafkaSettings, inputs: Sequence[str]) -> Cluster:
+    """Look the input topics up and create the changelog topics that do not exist yet.
+
+    Raises
+    ------
+    streams.changelog.TopicError
+        If an input topic does not exist, or a changelog topic does not fit it.
+
+    """
+    admin = AIOKafkaAdminClient(**settings.client_options())
+    await admin.start()
+    try:
+        cluster = await admin.describe_cluster()
+        existing = set(await admin.list_topics())
+        missing = [settings.topic(name) for name in inputs if settings.topic(name) not in existing]
+        if missing:
+            raise TopicError(f"topic {missing[0]} does not exist: create it with `tocsin topics create`")
+        changelogs = {name: changelog_topic(settings, name) for name in inputs}
+        wanted = [settings.topic(name) for name in inputs] + [c for c in changelogs.values() if c in existing]
+        shape = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics(wanted)}
+        for name, changelog in changelogs.items():
+            partitions = shape[settings.topic(name)]
+            if changelog not in existing:
+                await _create(admin, changelog, len(partitions), len(partitions[0]["replicas"]))
+            elif len(shape[changelog]) != len(partitions):
+                raise TopicError(
+                    f"topic {settings.topic(name)} has {len(partitions)} partitions, its state in {changelog} has "
+                    f"{len(shape[changelog])}: partitions of an input cannot change under its state; use a new "
+                    f"topic_prefix or group, or delete {changelog} and the group's offsets to start afresh"
+                )
+        counts = {name: len(shape[settings.topic(name)]) for name in inputs}
+        return Cluster(cluster["cluster_id"], counts)
+    finally:
+        await admin.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, topic: str, partitions: int, replicas: int) -> None:
+    configuration = {
+        "cleanup.policy": "compact",
+        "min.cleanable.dirty.ratio": "0.2",
+        "segment.bytes": str(64 * 1024 * 1024),
+        "max.message.bytes": str(8 * 1024 * 1024),
+    }
+    created = await admin.create_topics(
+        [NewTopic(topic, partitions, replicas, topic_configs=configuration)], timeout_ms=30_000
+    )
+    for _, code, *reason in created.topic_errors:
+        error = for_code(code)
+        if code and error.__name__ != "TopicAlreadyExistsError":
+            raise TopicError(f"cannot create topic {topic}: {reason[0] if reason and reason[0] else error.__name__}")

@@ -1,0 +1,217 @@
+"""Connects processors with Kafka through Faust: assignments, micro-batches, ticks, checkpoints."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from faust.types import TP
+
+from streams import metrics
+from streams.agents import add_agents
+from streams.app import build_app
+from streams.broadcast import BroadcastReader
+from streams.changelog import Cluster, table_name
+from streams.checkpoint import checkpoint
+from streams.partition import Partition
+from streams.processor import Processor
+from streams.publication import Outlet, Publisher
+from streams.scheduler import MicroBatch
+from streams.settings import EngineSettings
+from streams.state import Marker, StateError, StateTable
+
+log = structlog.get_logger(__name__)
+
+ProcessorFactory = Callable[[str, int, Mapping[str, bytes]], Processor]
+"""Makes the processor of an input topic's partition, from the states it had at the last checkpoint."""
+
+INPUTS = ("transactions", "telemetry")
+"""Input topics, most urgent first."""
+
+OUTPUTS = ("decisions", "alerts", "scores", "dead-letters")
+"""Topics that processors put out to, with as many partitions as the inputs."""
+
+TICK_SECONDS = 1.0
+
+
+class Engine:
+    """One worker's Faust app and the partitions it is assigned.
+
+    Parameters
+    ----------
+    settings
+        The engine's settings.
+    make_processor
+        Makes the core of each partition.
+    cluster
+        The cluster as it was found before the start.
+    directory
+        Folder for RocksDB, of this process alone.
+    outputs
+        Topics that the processors put out to.
+
+    """
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        make_processor: ProcessorFactory,
+        cluster: Cluster,
+        directory: Path,
+        outputs: Sequence[str] = OUTPUTS,
+    ) -> None:
+        self._settings = settings
+        self._make_processor = make_processor
+        self._outputs = outputs
+        self._names = {settings.kafka.topic(name): name for name in cluster.partitions}
+        self.app = build_app(settings, list(self._names), directory)
+        self._publisher = Publisher(lambda: self.app.producer.batches)
+        self._broadcasts = BroadcastReader(settings.kafka)
+        self._tables = {
+            name: StateTable(
+                self.app.state_table(table_name(name), partitions, settings.state.cache_megabytes), self._publisher
+            )
+            for name, partitions in cluster.partitions.items()
+        }
+        self.partitions: dict[TP, Partition] = {}
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stopping = False
+        self._ready = False
+        self._checkpointed_at = time.monotonic()
+        add_agents(self.app, list(self._names), self.process)
+        self.app.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        self.app.on_rebalance_complete.connect(self._on_recovered, weak=False)
+
+    async def run(self) -> None:
+        """Start, and work until cancelled; an error ends it."""
+        await self.app.start()
+        await asyncio.gather(self._keep_time(), self._watch_faust())
+
+    async def process(self, batch: MicroBatch) -> None:
+        """Process one micro-batch; anything that goes wrong ends the worker, so that nothing is left out."""
+        partition = self.partitions.get(batch.tp)
+        if partition is None or self._stopping:
+            return
+        try:
+            await partition.process(batch)
+        except Exception as error:
+            self._fail(error)
+            raise
+        lag = self.app.consumer.lag(partition.tp, partition.position or 0)
+        metrics.LAG.labels(partition.source.topic, partition.source.partition).set(lag or 0)
+
+    async def stop(self, *, cleanly: bool) -> None:
+        """Leave the group; if cleanly, after a checkpoint of all that has been processed."""
+        self._stopping = True
+        self._ready = False
+        if cleanly:
+            await self._checkpoint(list(self.partitions.values()))
+        self.partitions.clear()
+        await self.app.stop()
+        await self._broadcasts.stop()
+
+    def unhealthy(self) -> str | None:
+        """Say why this worker should be restarted."""
+        if self.failure.done():
+            return "failed"
+        return None
+
+    def unready(self) -> str | None:
+        """Say why this worker takes no events yet."""
+        return None if self._ready and not self._stopping else "recovering"
+
+    def refresh_metrics(self) -> None:
+        """Bring those gauges up to date that change as time passes."""
+        now = time.monotonic()
+        dirty = [p.dirty_since for p in self.partitions.values() if p.dirty_since is not None]
+        metrics.CHECKPOINT_AGE.set(now - min(dirty) if dirty else 0)
+        metrics.READY.set(self.unready() is None)
+
+    async def _on_revoked(self, app: Any, revoked: set[TP], **extra: Any) -> None:
+        """Finish the batch in hand and make everything durable, before another worker goes on from there."""
+        self._ready = False
+        metrics.REBALANCES.inc()
+        lost = [self.partitions[tp] for tp in revoked if tp in self.partitions]
+        await self._checkpoint(lost)
+        for partition in lost:
+            del self.partitions[partition.tp]
+        log.info("partitions_revoked", partitions=_listed(lost))
+
+    async def _on_recovered(self, app: Any, **extra: Any) -> None:
+        """Begin with the partitions that this worker now has; their state has been recovered."""
+        began = time.perf_counter()
+        assigned = {tp for tp in self.app.consumer.assignment() if tp.topic in self._names}
+        try:
+            opened = await asyncio.gather(*(self._open(tp) for tp in assigned - self.partitions.keys()))
+        except Exception as error:
+            self._fail(error)
+            raise
+        self.partitions = {tp: p for tp, p in self.partitions.items() if tp in assigned}
+        self.partitions |= {partition.tp: partition for partition in opened}
+        for name in self._names.values():
+            metrics.PARTITIONS.labels(name).set(sum(p.source.topic == name for p in self.partitions.values()))
+        self._ready = True
+        seconds = round(time.perf_counter() - began, 3)
+        log.info("partitions_assigned", partitions=_listed(self.partitions.values()), seconds=seconds)
+
+    async def _open(self, tp: TP) -> Partition:
+        source = TP(self._names[tp.topic], tp.partition)
+        states = self._tables[source.topic]
+        marker = states.marker(tp.partition)
+        _check_covered(tp, marker, await self.app.consumer.committed(tp), states.changelog)
+        outlet = Outlet(source, self._settings.kafka, self._publisher, marker.tails if marker else {})
+        await outlet.read_tails(self._outputs)
+        return Partition(
+            tp=tp,
+            source=source,
+            processor=self._make_processor(source.topic, source.partition, states.of(tp.partition)),
+            outlet=outlet,
+            states=states,
+            broadcasts=self._broadcasts,
+            batch_size=self.app.batch_sizes[tp.topic],
+            position=marker.covered if marker else None,
+        )
+
+    async def _keep_time(self) -> None:
+        """Once a second: say what is due, and take a checkpoint when its time has come."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            partitions = list(self.partitions.values())
+            for partition in partitions:
+                if self._ready and self.app.consumer.lag(partition.tp, partition.position or 0) == 0:
+                    await partition.tick(time.time())
+            if time.monotonic() - self._checkpointed_at >= self._settings.state.checkpoint_seconds:
+                await self._checkpoint(partitions)
+
+    async def _checkpoint(self, partitions: Sequence[Partition]) -> None:
+        self._checkpointed_at = time.monotonic()
+        for partition in partitions:
+            await checkpoint(partition, self.app.consumer)
+
+    async def _watch_faust(self) -> None:
+        crashed = asyncio.ensure_future(self.app._crashed.wait())
+        await asyncio.wait({crashed, self.failure}, return_when=asyncio.FIRST_COMPLETED)
+        if self.failure.done():
+            self.failure.result()
+        raise RuntimeError(f"Faust gave up: {self.app.crash_reason!r}") from self.app.crash_reason
+
+    def _fail(self, error: Exception) -> None:
+        if not self.failure.done():
+            self.failure.set_exception(error)
+
+
+def _check_covered(tp: TP, marker: Marker | None, committed: int | None, changelog: str) -> None:
+    covered = marker.covered if marker else 0
+    if committed is not None and committed > covered:
+        raise StateError(
+            f"offset {committed} of {tp.topic}/{tp.partition} is committed, but the state in {changelog} covers only "
+            f"{covered}: the state is lost. Restore the changelog topic, or reset the group's offsets to learn anew"
+        )
+
+
+def _listed(partitions: Any) -> list[str]:
+    return sorted(f"{partition.source.topic}/{partition.source.partition}" for partition in partitions)

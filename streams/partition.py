@@ -1,0 +1,147 @@
+"""One input partition at work: from a micro-batch to acknowledged outputs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from faust.types import TP
+
+from streams import metrics
+from streams.processor import Processor, Record, Result
+from streams.publication import Outlet
+from streams.scheduler import BatchSize, MicroBatch, Stopwatch
+from streams.state import Marker, StateTable
+
+
+class LostRecordsError(RuntimeError):
+    """Records did not arrive that should have; starting again from the last checkpoint puts it right."""
+
+
+class Broadcasts(Protocol):
+    """Topics that a processor reads whole."""
+
+    async def news(self, processor: Processor) -> Sequence[Record]:
+        """Return what the processor has not yet taken in."""
+
+
+class Partition:
+    """An input partition that this worker has been assigned, with its processor.
+
+    Parameters
+    ----------
+    tp
+        The partition by its name on the brokers.
+    source
+        The partition by its logical topic name.
+    processor
+        The core.
+    outlet
+        Where its outputs go.
+    states
+        Where its state is kept.
+    broadcasts
+        Topics that it reads whole.
+    batch_size
+        Told how long micro-batches take.
+    position
+        First record that is not yet processed; ``None`` takes the first record that comes.
+
+    """
+
+    def __init__(
+        self,
+        tp: TP,
+        source: TP,
+        processor: Processor,
+        outlet: Outlet,
+        states: StateTable,
+        broadcasts: Broadcasts,
+        batch_size: BatchSize,
+        position: int | None,
+    ) -> None:
+        self.tp = tp
+        self.source = source
+        self.processor = processor
+        self.outlet = outlet
+        self.states = states
+        self.lock = asyncio.Lock()
+        self.position = position
+        self.covered = position
+        self.dirty_since: float | None = None
+        self._broadcasts = broadcasts
+        self._batch_size = batch_size
+        self._due_said = False
+
+    async def process(self, batch: MicroBatch) -> None:
+        """Process a micro-batch and publish what it leads to; records that came before are passed over."""
+        async with self.lock:
+            await self._catch_up_with_broadcasts()
+            records = self._new_records(batch)
+            if records:
+                with Stopwatch() as watch:
+                    result = self.processor.process(records)
+                self._batch_size.took(len(records), watch.seconds)
+                metrics.BATCH_SECONDS.labels(self.source.topic).observe(watch.seconds)
+                self._mark_dirty()
+                await self._publish(result)
+            self.position = max(batch.end, self.position or 0)
+
+    async def tick(self, now: float) -> None:
+        """Publish what is due by now, once all records that were processed in a run before have come again."""
+        async with self.lock:
+            if not self.outlet.before.reaches(self.source, self.position or 0):
+                result = self.processor.tick(now)
+                if result.outputs:
+                    self._mark_dirty()
+                await self._publish(result, due=True)
+                self._due_said = True
+
+    def checkpoint_taken(self, marker: Marker) -> None:
+        """Note that all until now is durable."""
+        self.covered = marker.covered
+        self.dirty_since = None
+        if self._due_said:
+            self.outlet.before.forget()
+
+    async def _catch_up_with_broadcasts(self) -> None:
+        if not self.processor.broadcasts:
+            return
+        while news := await self._broadcasts.news(self.processor):
+            self._mark_dirty()
+            await self._publish(self.processor.absorb(news))
+
+    async def _publish(self, result: Result, *, due: bool = False) -> None:
+        for outcome, count in result.outcomes.items():
+            metrics.EVENTS.labels(self.source.topic, outcome).inc(count)
+        if not result.outputs:
+            return
+        sent = await self.outlet.publish(result.outputs, due=due)
+        metrics.REPEATS_AVOIDED.inc(len(result.outputs) - sent.total())
+        for topic, count in sent.items():
+            metrics.OUTPUTS.labels(topic).inc(count)
+        if not due:
+            _observe_latency(result)
+
+    def _new_records(self, batch: MicroBatch) -> list[Record]:
+        position = batch.start if self.position is None else self.position
+        if batch.start > position:
+            raise LostRecordsError(f"{self.tp.topic}/{self.tp.partition}: {batch.start} came after {position}")
+        topic, partition = self.source
+        fetched: Sequence[Any] = batch.records
+        if fetched[0].offset < position:
+            fetched = [record for record in fetched if record.offset >= position]
+        return [Record(topic, partition, r.offset, r.timestamp / 1000, r.key, r.value) for r in fetched]
+
+    def _mark_dirty(self) -> None:
+        if self.dirty_since is None:
+            self.dirty_since = time.monotonic()
+
+
+def _observe_latency(result: Result) -> None:
+    now = time.time()
+    for output in result.outputs:
+        if output.topic in ("alerts", "decisions"):
+            metrics.EVENT_TO_ALERT.labels(output.topic).observe(max(now - output.cause.timestamp, 0.0))

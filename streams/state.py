@@ -1,0 +1,120 @@
+"""Durable state of one input topic: a Faust table, its changelog topic, and the marker of each checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from faust.types import TP
+
+from streams.publication import Publisher
+
+MARKER_KEY = b"\x00checkpoint"
+
+
+class Marker(msgspec.Struct, frozen=True, array_like=True):
+    """What a checkpoint covers; the last record of each checkpoint in the changelog.
+
+    Parameters
+    ----------
+    covered
+        Records below this offset have been learned and all that they led to has been published.
+    tails
+        End of each output partition at that moment, by topic: what lies behind it was published since.
+    version
+        Of this format.
+
+    """
+
+    covered: int
+    tails: dict[str, int]
+    version: int = 1
+
+
+class StateError(RuntimeError):
+    """State and offsets do not belong together; the message says what to do."""
+
+
+class StateTable:
+    """The states of one input topic's processors.
+
+    A checkpoint goes to the changelog first and to RocksDB only once Kafka has acknowledged it, so that the
+    local store never holds what the changelog lacks.
+    """
+
+    def __init__(self, table: Any, publisher: Publisher) -> None:
+        self._table = table
+        self._publisher = publisher
+
+    @property
+    def changelog(self) -> str:
+        """Name of the changelog topic on the brokers."""
+        name: str = self._table.changelog_topic_name
+        return name
+
+    def of(self, partition: int) -> Mapping[str, bytes]:
+        """Return the states of one partition."""
+        return _PartitionStates(self._table.data, partition)
+
+    def marker(self, partition: int) -> Marker | None:
+        """Return the last checkpoint's marker, ``None`` before the first."""
+        found = _database(self._table.data, partition).get(MARKER_KEY)
+        if found is None:
+            return None
+        marker = msgspec.msgpack.decode(found, type=Marker)
+        if marker.version != 1:
+            raise StateError(f"{self.changelog} was written by a newer version of Tocsin: use that version")
+        return marker
+
+    async def write(self, partition: int, changes: Iterable[tuple[str, bytes | None]], marker: Marker) -> int:
+        """Write changed states and the marker; return how many bytes that were.
+
+        Returns once Kafka has acknowledged all of it and the local store has it too.
+        """
+        records: list[tuple[bytes, bytes | None]] = [(key.encode(), value) for key, value in changes]
+        records.append((MARKER_KEY, msgspec.msgpack.encode(marker)))
+        tp = TP(self.changelog, partition)
+        end = await self._publisher.send(tp, ((key, value, []) for key, value in records))
+        changed = [_Changed(_Message(tp, partition, end - 1, key, value)) for key, value in records]
+        self._table.data.apply_changelog_batch(changed, bytes, bytes)
+        return sum(len(key) + len(value or b"") for key, value in records)
+
+
+class _PartitionStates(Mapping[str, bytes]):
+    """One partition's states. The database is looked up at each access: a rebalance closes it."""
+
+    def __init__(self, store: Any, partition: int) -> None:
+        self._store = store
+        self._partition = partition
+
+    def __getitem__(self, key: str) -> bytes:
+        value: bytes | None = _database(self._store, self._partition).get(key.encode())
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        hidden = (MARKER_KEY, self._store.offset_key)
+        return (key.decode() for key in _database(self._store, self._partition).keys() if key not in hidden)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class _Message(NamedTuple):
+    """What a store wants to know of a changelog record."""
+
+    tp: TP
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes | None
+
+
+class _Changed(NamedTuple):
+    message: _Message
+
+
+def _database(store: Any, partition: int) -> Any:
+    return store._db_for_partition(partition)

@@ -1,0 +1,151 @@
+"""Faust's transport to Kafka, with micro-batches, fair turns, and offsets that only a checkpoint moves.
+
+Faust finds it by the entry point group ``faust.transports``, for broker URLs such as ``tocsin://host:9092``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from streams.scheduler import MicroBatch
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Reads from Kafka in a thread of its own."""
+
+    _turn: int = 0
+
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: set[TP], timeout: float = 0.0, max_records: int | None = None
+    ) -> Mapping[TP, Any]:
+        """Take one micro-batch from each partition that has records, the first partition in turn first.
+
+        aiokafka by itself empties one partition's buffer before it looks at the next.
+        """
+        if not self.consumer.flow_active:
+            return {}
+        fetcher = consumer._fetcher
+        if consumer._closed or fetcher._closed:
+            raise driver.ConsumerStoppedError
+        with fetcher._subscriptions.fetch_context():
+            fetched = await self._one_round(consumer, active_partitions)
+            if not fetched:
+                await self._wait_for_records(fetcher, timeout)
+                fetched = await self._one_round(consumer, active_partitions)
+        return fetched
+
+    async def _one_round(self, consumer: Any, active: set[TP]) -> dict[TP, Any]:
+        batch_sizes = self.app.batch_sizes
+        fetched: dict[TP, Any] = {}
+        for tp in self._in_turn(active):
+            size = batch_sizes.get(tp.topic)
+            start = _position(consumer, tp)
+            found = await consumer._fetcher.fetched_records(
+                {tp}, timeout=0, max_records=None if size is None else size.records
+            )
+            for got, records in found.items():
+                if size is None:
+                    fetched[got] = records
+                else:
+                    first = records[0].offset
+                    fetched[got] = MicroBatch(got, first if start is None else min(start, first), records)
+        return fetched
+
+    def _in_turn(self, active: Iterable[TP]) -> list[TP]:
+        order = {topic: place for place, topic in enumerate(self.app.batch_sizes)}
+        tps = sorted(active, key=lambda tp: (order.get(tp.topic, len(order)), tp))
+        self._turn += 1
+        by_topic = [[tp for tp in tps if tp.topic == topic] for topic in dict.fromkeys(tp.topic for tp in tps)]
+        return [tp for one in by_topic for tp in one[self._turn % len(one) :] + one[: self._turn % len(one)]]
+
+    async def _wait_for_records(self, fetcher: Any, timeout: float) -> None:
+        waiter = fetcher._create_fetch_waiter()
+        done, _ = await driver.asyncio.wait([waiter], timeout=timeout)
+        if not done:
+            waiter.cancel()
+        elif not fetcher._closed:
+            waiter.result()
+
+    def lag(self, tp: TP, position: int) -> int | None:
+        """Return how many records lie after a position, ``None`` while unknown."""
+        end = self._ensure_consumer().highwater(tp)
+        return None if end is None else max(end - position, 0)
+
+    async def committed(self, tp: TP) -> int | None:
+        """Return the group's committed offset of a partition."""
+        return await self.call_thread(self._ensure_consumer().committed, tp)
+
+
+class Consumer(driver.Consumer):
+    """Turns micro-batches into messages, and leaves offsets of input topics to the checkpoint."""
+
+    _thread: ConsumerThread
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
+        if not isinstance(record, MicroBatch):
+            return super()._to_message(tp, record)
+        last = record.records[-1]
+        return ConsumerMessage(
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=last.offset,
+            timestamp=last.timestamp / 1000,
+            timestamp_type=last.timestamp_type,
+            headers=None,
+            key=None,
+            value=record,
+            checksum=None,
+            serialized_key_size=0,
+            serialized_value_size=0,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def commit_offset(self, tp: TP, offset: int) -> bool:
+        """Commit one partition's offset; false if the partition is no longer this worker's."""
+        return await self._commit({tp: offset})
+
+    async def committed(self, tp: TP) -> int | None:
+        """Return the group's committed offset of a partition."""
+        return await self._thread.committed(tp)
+
+    def lag(self, tp: TP, position: int) -> int | None:
+        """Return how many records lie after a position, ``None`` while unknown."""
+        return self._thread.lag(tp, position)
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Leave the watch over progress to the health check, which knows micro-batches."""
+
+
+class Producer(driver.Producer):
+    """A producer whose retries neither repeat nor reorder records."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+    @property
+    def batches(self) -> Any:
+        """The aiokafka producer, for sending whole batches."""
+        return self._ensure_producer()
+
+
+class Transport(driver.Transport):
+    """Kafka by aiokafka, with the consumer and producer above."""
+
+    Consumer = Consumer
+    Producer = Producer
+
+
+def _position(consumer: Any, tp: TP) -> int | None:
+    assignment = consumer._subscription.subscription.assignment
+    if assignment is None or tp not in assignment.tps:
+        return None
+    state = assignment.state_value(tp)
+    return state.position if state.has_valid_position else None
