@@ -1,0 +1,113 @@
+"""What the input topics carry, as pydantic models that are decoded straight from bytes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from streams.settings import Settings
+
+Name = Annotated[str, Field(strict=True, min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""An identifier: up to 256 characters, none of them a control character."""
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+"""A finite number; a string or a truth value is not one."""
+
+Timestamp = datetime
+"""ISO 8601, or a number: epoch seconds up to 2e10 (the year 2603), epoch milliseconds beyond. Without a zone: UTC."""
+
+
+class Event(BaseModel):
+    """What all input events have in common: a time, and fields that nobody asked for kept as attributes."""
+
+    model_config = ConfigDict(extra="allow", ser_json_timedelta="float")
+
+    timestamp: Timestamp = Field(description="Event time: ISO 8601, epoch seconds or epoch milliseconds")
+
+    @property
+    def time(self) -> float:
+        """Event time, epoch seconds."""
+        at = self.timestamp
+        return at.timestamp() if at.tzinfo is not None else at.replace(tzinfo=UTC).timestamp()
+
+
+class AttributedEvent(Event):
+    """An event with attributes; unknown fields are kept among them."""
+
+    attributes: dict[str, Any] = Field(default_factory=dict, description="Anything else worth keeping")
+
+    @property
+    def all_attributes(self) -> dict[str, Any]:
+        """Declared attributes, and unknown fields."""
+        return {**(self.model_extra or {}), **self.attributes}
+
+
+class TelemetryEvent(AttributedEvent):
+    """Readings of one source at one time; the record key is the source.
+
+    Examples
+    --------
+    >>> event = TelemetryEvent.model_validate_json(
+    ...     '{"source": "pump-7", "timestamp": "2026-01-02T03:04:05Z", "values": {"temperature": 71.2}, "site": "A"}'
+    ... )
+    >>> event.values, event.time, event.all_attributes
+    ({'temperature': 71.2}, 1767323045.0, {'site': 'A'})
+
+    """
+
+    source: Name = Field(description="What the readings are of")
+    values: dict[Name, Number | None] = Field(
+        min_length=1, description="Finite numbers by name; null means that a value is missing"
+    )
+    event_id: Name | None = Field(None, description="Names the event, so that a repetition is recognised")
+
+    @property
+    def readings(self) -> dict[str, float]:
+        """The values that are there."""
+        return {name: value for name, value in self.values.items() if value is not None}
+
+
+class TransactionEvent(AttributedEvent):
+    """One transaction; the record key is the account.
+
+    Examples
+    --------
+    >>> event = TransactionEvent.model_validate_json(
+    ...     '{"transaction_id": "t1", "timestamp": 1767323045, "account": "a", "counterparty": "b", "amount": 9.5}'
+    ... )
+    >>> event.time, event.amount
+    (1767323045.0, 9.5)
+
+    """
+
+    transaction_id: Name = Field(description="Names the transaction; labels refer to it")
+    account: Name = Field(description="Who pays")
+    counterparty: Name = Field(description="Who is paid: a merchant, terminal or account")
+    amount: Annotated[Number, Field(ge=0)] = Field(description="Amount, in units of the currency")
+    currency: Annotated[str, Field(strict=True, max_length=16)] | None = Field(None, description="ISO 4217 code")
+    channel: Annotated[str, Field(strict=True, max_length=64)] | None = Field(None, description="How it was paid")
+
+
+class LabelEvent(Event):
+    """The truth about a transaction, an event or an alert, known later; the record key is the id."""
+
+    id: Name = Field(description="Transaction, event or alert id")
+    label: StrictBool = Field(description="true: fraud, or a true anomaly; false: neither")
+    by: Annotated[str, Field(strict=True, max_length=256)] | None = Field(None, description="Who says so")
+
+
+class EventLimits(Settings):
+    """What an event may be; one beyond them becomes a dead letter."""
+
+    max_bytes: int = Field(65_536, ge=256, le=900_000, description="Largest event, in bytes.")
+    max_values: int = Field(256, ge=1, description="Most values in a telemetry event.")
+    max_late: float = Field(
+        86_400.0,
+        gt=0,
+        description="Seconds that an event may be older than the newest of its source or account.",
+    )
+    max_ahead: float = Field(
+        600.0, gt=0, description="Seconds that an event may be ahead of the time at which it was produced."
+    )
