@@ -106,16 +106,17 @@ class _Theme:
 
 def _amount(x: Mapping[str, float], amount: float) -> str:
     share = 10.0 ** -x["amount_surprise"]
-    if share > 0.05:
-        return f"amount {amount:.2f} as seen in earlier frauds"
-    return f"amount {amount:.2f} is among the highest {_percent(share)} of all"
+    if share > 0.1:
+        return f"amount {amount:.2f} looks like earlier frauds"
+    return f"amount {amount:.2f} is among the highest {100 * share:.1g} % of all"
 
 
 def _habit(x: Mapping[str, float], amount: float) -> str:
     times = 2.0 ** x["amount_to_mean"]
     if times < 1.5:
         return f"amount {amount:.2f}, beside what this account usually pays, looks like earlier frauds"
-    return f"amount {amount:.2f} is {times:.1f} times what this account usually pays"
+    often = "usually pays" if x["account_history"] >= 2.0 else "has paid so far"
+    return f"amount {amount:.2f} is {times:.{0 if times >= 10 else 1}f} times what this account {often}"
 
 
 def _spree(x: Mapping[str, float], _: float) -> str:
@@ -169,10 +170,6 @@ _THEMES = (
         _counterparty,
     ),
 )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1g} %"
 
 
 def _days(days: float) -> str:

@@ -1,0 +1,115 @@
+"""Transactions that wait for their label, with the features as they were when they were decided."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import msgspec
+
+from streams.atomic_states import AtomicStates, Change
+
+
+class Awaiting(msgspec.Struct, array_like=True):
+    """A decided transaction; ``label`` is ``None`` until it comes, and ``features`` are dropped then."""
+
+    offset: int
+    timestamp: float
+    account: str
+    counterparty: str
+    features: bytes
+    label: bool | None = None
+
+
+class AwaitingLabels:
+    """Recent transactions of a shard by id, bounded in time and number.
+
+    Parameters
+    ----------
+    seconds
+        Event time after which no label is expected any more.
+    limit
+        Number of transactions above which the oldest are given up.
+    states
+        Where they were stored.
+
+    """
+
+    def __init__(self, seconds: float, limit: int, states: AtomicStates) -> None:
+        self._seconds = seconds
+        self._limit = limit
+        found = [(msgspec.msgpack.decode(state, type=Awaiting), key) for key, state in states.items("awaiting/")]
+        found.sort(key=lambda item: item[0].offset)
+        self._by_id = {key.removeprefix("awaiting/"): awaiting for awaiting, key in found}
+        self._stored_labels = {
+            key.removeprefix("labelled/"): msgspec.msgpack.decode(state, type=bool)
+            for key, state in states.items("labelled/")
+        }
+        for transaction_id, label in self._stored_labels.items():
+            if transaction_id in self._by_id:
+                self._note(transaction_id, label)
+        self._oldest = deque(self._by_id)
+        self._stored = set(self._by_id)
+        self._added: dict[str, None] = {}
+        self._labelled: dict[str, None] = {}
+        self._removed: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def get(self, transaction_id: str) -> Awaiting | None:
+        """Return a transaction that has been decided not long ago."""
+        return self._by_id.get(transaction_id)
+
+    def add(self, transaction_id: str, awaiting: Awaiting) -> None:
+        """Begin to wait for a label."""
+        self._by_id[transaction_id] = awaiting
+        self._oldest.append(transaction_id)
+        self._added[transaction_id] = None
+
+    def settle(self, transaction_id: str, *, label: bool) -> None:
+        """Note that the label has come, or has been corrected."""
+        self._note(transaction_id, label)
+        if transaction_id in self._stored:
+            self._labelled[transaction_id] = None
+
+    def expire(self, now: float) -> int:
+        """Give up what has waited too long, and return how many of them never got a label."""
+        unlabelled = 0
+        while self._oldest and (
+            len(self._by_id) > self._limit or self._by_id[self._oldest[0]].timestamp < now - self._seconds
+        ):
+            transaction_id = self._oldest.popleft()
+            unlabelled += self._by_id.pop(transaction_id).label is None
+            self._added.pop(transaction_id, None)
+            self._labelled.pop(transaction_id, None)
+            if transaction_id in self._stored:
+                self._removed.append(transaction_id)
+        return unlabelled
+
+    def changes(self) -> Iterator[Change]:
+        """Return what has changed since the last call.
+
+        A transaction is written once. Its label is a key of its own, which is short and may be corrected.
+        """
+        for transaction_id in self._removed:
+            self._stored.discard(transaction_id)
+            self._stored_labels.pop(transaction_id, None)
+            yield f"awaiting/{transaction_id}", None, None
+            yield f"labelled/{transaction_id}", None, None
+        for transaction_id in self._added:
+            yield f"awaiting/{transaction_id}", msgspec.msgpack.encode(self._by_id[transaction_id]), None
+        for transaction_id in self._labelled:
+            label, before = self._by_id[transaction_id].label, self._stored_labels.get(transaction_id)
+            yield (
+                f"labelled/{transaction_id}",
+                msgspec.msgpack.encode(label),
+                None if before is None else msgspec.msgpack.encode(before),
+            )
+            self._stored_labels[transaction_id] = bool(label)
+        self._stored.update(self._added)
+        self._added, self._labelled, self._removed = {}, {}, []
+
+    def _note(self, transaction_id: str, label: bool) -> None:
+        awaiting = self._by_id[transaction_id]
+        awaiting.label, awaiting.features = label, b""

@@ -1,0 +1,62 @@
+"""The schema of topic ``decisions``: one record for each transaction."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The JSON value of topic ``decisions``; its key is the account.
+
+    Parameters
+    ----------
+    transaction_id, timestamp, account, counterparty, amount, currency
+        The transaction, as it came; the time in ISO 8601.
+    decision
+        What to do: ``approve``, ``review`` (a person should look) or ``decline``.
+    fraud_score
+        Probability of fraud, in 0…1, calibrated on the labels so far.
+    p_value
+        How often a transaction has been at least this unusual, in 0…1; needs no labels.
+    reasons
+        Why it is not approved, in plain words, strongest first.
+    contributions
+        What the strongest features added to (or took from) the log-odds of fraud.
+    labels_learned, frauds_learned
+        Experience of the model that decided: how many labels it had learned, and how many of them were frauds.
+
+    Examples
+    --------
+    >>> record = DecisionRecord(
+    ...     transaction_id="tx-1", timestamp="2026-01-01T00:00:00.000Z", account="card-7", counterparty="shop",
+    ...     amount=12.5, decision="approve", fraud_score=0.001, p_value=0.5, labels_learned=0, frauds_learned=0,
+    ... )
+    >>> DecisionRecord.decode(record.encode()) == record
+    True
+
+    """
+
+    transaction_id: str
+    timestamp: str
+    account: str
+    counterparty: str
+    amount: float
+    currency: str | None = None
+    decision: Literal["approve", "review", "decline"]
+    fraud_score: float
+    p_value: float
+    reasons: tuple[str, ...] = ()
+    contributions: dict[str, float] = {}
+    labels_learned: int
+    frauds_learned: int
+
+    def encode(self) -> bytes:
+        """Return the JSON value; the same decision always gives the same bytes."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decode(cls, value: bytes) -> DecisionRecord:
+        """Return the record that ``encode`` wrote."""
+        return msgspec.json.decode(value, type=cls)

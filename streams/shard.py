@@ -1,0 +1,174 @@
+"""What one partition of transactions has learned: its accounts, counterparties, model and labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import chain
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from alerts.lifecycle import Lifecycle
+from alerts.policy import Policy
+from detectors.transactions import AccountHistory, CounterpartyHistory, FraudModel, FraudModelSettings
+from detectors.transactions.snapshots import decode_state
+from streams.atomic_states import AtomicStates, Change
+from streams.awaiting_labels import Awaiting, AwaitingLabels
+from streams.kept_states import KeptStates
+from streams.late_labels import LateLabel, LateLabels
+
+STREAM = "transactions"
+
+
+class LabelSettings(BaseModel):
+    """How long a label may take."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    wait_seconds: float = Field(
+        30 * 86_400.0, gt=0, description="Event time after which no label for a transaction is expected any more."
+    )
+    wait_limit: int = Field(
+        200_000, ge=1, description="Transactions of a partition that may wait for labels; beyond it the oldest go."
+    )
+
+
+class Account:
+    """An account's history and the life of its alerts."""
+
+    def __init__(self, name: str, settings: FraudModelSettings, policy: Policy) -> None:
+        self.history = AccountHistory(settings.known_counterparties, large=settings.large)
+        self.alerts = Lifecycle(STREAM, name, policy)
+        self.newest = -math.inf
+        self.suspicion = ""
+
+    def snapshot(self) -> bytes:
+        """Return the account in a compact, versioned, non-executable form."""
+        state = _AccountState(1, self.newest, self.suspicion, self.alerts.snapshot(), self.history.snapshot())
+        return msgspec.msgpack.encode(state)
+
+    def restore(self, state: bytes) -> None:
+        """Take up an account that ``snapshot`` gave."""
+        saved = decode_state(state, _AccountState, 1)
+        self.newest, self.suspicion = saved.newest, saved.suspicion
+        self.alerts.restore(saved.alerts)
+        self.history.restore(saved.history)
+
+
+class _AccountState(msgspec.Struct, array_like=True, frozen=True):
+    version: int
+    newest: float
+    suspicion: str
+    alerts: list[object]
+    history: bytes
+
+
+class _ShardState(msgspec.Struct, array_like=True, frozen=True):
+    version: int
+    offset: int
+    event_time: float
+    produced_at: float
+    absorbed: list[tuple[str, int, int]]
+    model: bytes
+
+
+class Shard:
+    """All state behind one partition of transactions, stored so that no crash tears it apart.
+
+    Parameters
+    ----------
+    model
+        Settings of the model.
+    labels
+        How long labels may take.
+    policy
+        When an account's alert begins and ends.
+    states
+        What was stored.
+
+    """
+
+    def __init__(
+        self, model: FraudModelSettings, labels: LabelSettings, policy: Policy, states: Mapping[str, bytes]
+    ) -> None:
+        self._states = AtomicStates(states, "shard")
+        self.accounts = KeptStates("account", lambda name: Account(name, model, policy), self._states)
+        self.counterparties = KeptStates("counterparty", lambda _: CounterpartyHistory(), self._states)
+        self.awaiting = AwaitingLabels(labels.wait_seconds, labels.wait_limit, self._states)
+        self.labels = LateLabels()
+        self.model = FraudModel(model)
+        self.offset = -1
+        self.event_time = self.produced_at = -math.inf
+        self.absorbed: dict[tuple[str, int], int] = {}
+        self._stored_labels: set[str] = set()
+        self._restore()
+        self._covered = (self.offset, dict(self.absorbed))
+
+    def reach(self, event_time: float, produced_at: float) -> Iterator[LateLabel]:
+        """Note how far the transactions have come, and give out the labels that are due by then."""
+        self.event_time = max(self.event_time, event_time)
+        self.produced_at = max(self.produced_at, produced_at)
+        return self.labels.due(self.event_time, self.produced_at)
+
+    def learn(self, label: LateLabel) -> str | None:
+        """Learn a label with the features of its transaction as they were, and return what became of it.
+
+        Most labels are of transactions that other shards have decided: to these there is nothing to say.
+        """
+        awaiting = self.awaiting.get(label.id)
+        if awaiting is None:
+            return None
+        if awaiting.label == label.label:
+            return "label_repeated"
+        corrected = awaiting.label is not None
+        self._count(awaiting, fraud=label.label, corrected=corrected)
+        if not corrected:
+            self.model.learn(awaiting.features, fraud=label.label)
+        self.awaiting.settle(label.id, label=label.label)
+        return "label_corrected" if corrected else "label_learned"
+
+    def changes(self) -> list[tuple[str, bytes | None]]:
+        """Return the states that have changed since the last call, in the order in which to store them."""
+        covered = (self.offset, dict(self.absorbed))
+        if covered == self._covered:
+            return []
+        self._covered = covered
+        absorbed = [(topic, partition, offset) for (topic, partition), offset in sorted(self.absorbed.items())]
+        commit = _ShardState(1, self.offset, self.event_time, self.produced_at, absorbed, self.model.snapshot())
+        changed = chain(
+            self.accounts.changes(), self.counterparties.changes(), self.awaiting.changes(), self._label_changes()
+        )
+        return list(self._states.checkpoint(changed, msgspec.msgpack.encode(commit)))
+
+    def _count(self, awaiting: Awaiting, *, fraud: bool, corrected: bool) -> None:
+        counterparty = self.counterparties.change(awaiting.counterparty)
+        if corrected:
+            counterparty.correct_label(awaiting.timestamp, fraud=fraud)
+        else:
+            counterparty.learn_label(awaiting.timestamp, fraud=fraud)
+        if fraud or corrected:
+            self.accounts.change(awaiting.account).history.learn_fraud(awaiting.timestamp, 1 if fraud else -1)
+
+    def _label_changes(self) -> Iterator[Change]:
+        held = {_label_key(label): label for label in self.labels}
+        for key in sorted(self._stored_labels - held.keys()):
+            yield key, None, None
+        for key in sorted(held.keys() - self._stored_labels):
+            yield key, msgspec.msgpack.encode(held[key]), None
+        self._stored_labels = set(held)
+
+    def _restore(self) -> None:
+        for key, state in self._states.items("label/"):
+            self.labels.add(msgspec.msgpack.decode(state, type=LateLabel))
+            self._stored_labels.add(key)
+        if self._states.commit is None:
+            return
+        saved = decode_state(self._states.commit, _ShardState, 1)
+        self.offset, self.event_time, self.produced_at = saved.offset, saved.event_time, saved.produced_at
+        self.absorbed = {(topic, partition): offset for topic, partition, offset in saved.absorbed}
+        self.model.restore(saved.model)
+
+
+def _label_key(label: LateLabel) -> str:
+    return f"label/{label.partition}/{label.offset}"

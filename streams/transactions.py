@@ -1,0 +1,226 @@
+"""Everything Tocsin does with one partition of transactions: decide, explain, alert, and learn from labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydantic import Field
+
+from alerts.alert import Alert, State, iso
+from alerts.policy import Policy, Thresholds
+from detectors.score import Score, SignalScore, ValueExplanation
+from detectors.transactions import Decision, DecisionSettings, FraudModelSettings, FraudScore, decide
+from streams.awaiting_labels import Awaiting
+from streams.codec import Rejected, decode, misplaced, mistimed
+from streams.dead_letters import dead_letter
+from streams.decisions import DecisionRecord
+from streams.late_labels import LateLabel
+from streams.processor import Output, Record, Result
+from streams.schemas import EventLimits, LabelEvent, TransactionEvent
+from streams.settings import Settings
+from streams.shard import Account, LabelSettings, Shard
+
+LARGEST_AMOUNT = 1e15
+"""Amounts beyond count as this much: nobody pays it, and sums stay exact enough."""
+
+KIND = "fraud"
+
+FRAUD_POLICY = Policy(
+    default=Thresholds(
+        fire_p=0.9999,
+        clear_p=0.9999,
+        warning_p=0.5,
+        critical_p=0.2,
+        resolve_after=86_400.0,
+        resolve_after_events=3,
+    )
+)
+"""An alert begins with the decision; its p-value is the probability that the transaction is genuine after all."""
+
+
+class TransactionSettings(Settings):
+    """How transactions are decided."""
+
+    limits: EventLimits = Field(EventLimits(), description="What a transaction may be.")
+    model: FraudModelSettings = Field(FraudModelSettings(), description="How the fraud model learns.")
+    decision: DecisionSettings = Field(DecisionSettings(), description="Where a score becomes a decision.")
+    labels: LabelSettings = Field(LabelSettings(), description="How long labels may take.")
+    alert_on: frozenset[str] = Field(frozenset({"review", "decline"}), description="Decisions that raise an alert.")
+    policy: Policy = Field(FRAUD_POLICY, description="How severe an account's alert is, and when it ends.")
+    contributions: int = Field(8, ge=0, description="Features whose contribution a decision tells.")
+
+
+class TransactionProcessor:
+    """One partition of topic ``transactions`` (a shard) as a function of its records and the labels.
+
+    A shard has its own model, and sees the transactions of its own accounts only: of a counterparty it knows what
+    these accounts paid to it.
+
+    Parameters
+    ----------
+    settings
+        How to decide.
+    partition
+        Number of the partition.
+    states
+        States of this partition as they were stored.
+
+    """
+
+    broadcasts: tuple[str, ...] = ("labels",)
+
+    def __init__(
+        self, settings: TransactionSettings, partition: int, states: Mapping[str, bytes] | None = None
+    ) -> None:
+        self._settings = settings
+        self._partition = partition
+        self._shard = Shard(settings.model, settings.labels, settings.policy, states or {})
+
+    def process(self, records: Sequence[Record]) -> Result:
+        """Decide transactions in the order of their offsets."""
+        result = Result()
+        for record in records:
+            if record.offset <= self._shard.offset:
+                result.outcomes["replayed"] += 1
+            else:
+                self._take(record, result)
+                self._shard.offset = record.offset
+        return result
+
+    def absorb(self, records: Sequence[Record]) -> Result:
+        """Take in labels; they are learned when the transactions have reached their time."""
+        result = Result()
+        for record in records:
+            place = (record.topic, record.partition)
+            if record.offset <= self._shard.absorbed.get(place, -1):
+                continue
+            self._shard.absorbed[place] = record.offset
+            event = decode(LabelEvent, record.value, self._settings.limits)
+            if not isinstance(event, Rejected):
+                self._shard.labels.add(
+                    LateLabel(event.time, event.id, record.partition, record.offset, record.timestamp, event.label)
+                )
+            elif record.partition == self._partition:  # every shard reads it; one speaks
+                result.outcomes["dead_letter"] += 1
+                result.outputs.append(dead_letter(record, event))
+        return result
+
+    def absorbed(self) -> Mapping[tuple[str, int], int]:
+        """Last offset taken in, by broadcast topic and partition."""
+        return dict(self._shard.absorbed)
+
+    def tick(self, now: float) -> Result:
+        """Say what is due by ``now``: with transactions, nothing is."""
+        return Result()
+
+    def changes(self) -> Iterable[tuple[str, bytes | None]]:
+        """Return the states changed since the last call; they must be stored in this order."""
+        return self._shard.changes()
+
+    def _take(self, record: Record, result: Result) -> None:
+        event = self._checked(record)
+        if isinstance(event, Rejected):
+            result.outcomes["dead_letter"] += 1
+            result.outputs.append(dead_letter(record, event))
+            return
+        for label in self._shard.reach(event.time, record.timestamp):
+            if outcome := self._shard.learn(label):
+                result.outcomes[outcome] += 1
+        if missed := self._shard.awaiting.expire(self._shard.event_time):
+            result.outcomes["label_missed"] += missed
+        if self._shard.awaiting.get(event.transaction_id) is not None:
+            result.outcomes["duplicate"] += 1
+            return
+        self._decide(event, record, result)
+
+    def _checked(self, record: Record) -> TransactionEvent | Rejected:
+        event = decode(TransactionEvent, record.value, self._settings.limits)
+        if isinstance(event, Rejected):
+            return event
+        return (
+            misplaced(record, event.account, "account")
+            or mistimed(event.time, self._newest(event.account), record, self._settings.limits)
+            or event
+        )
+
+    def _newest(self, account: str) -> float:
+        return self._shard.accounts.read(account).newest
+
+    def _decide(self, event: TransactionEvent, record: Record, result: Result) -> None:
+        shard, time, amount = self._shard, event.time, min(event.amount, LARGEST_AMOUNT)
+        account = shard.accounts.change(event.account)
+        counterparty = shard.counterparties.change(event.counterparty)
+        features = shard.model.features(time, amount, account.history, counterparty, event.counterparty)
+        score = shard.model.score(features)
+        decision = decide(self._settings.decision, score, amount, shard.model.frauds_learned)
+        result.outcomes[decision.verdict] += 1
+        key = event.account.encode()
+        decided = self._record(event, score, decision)
+        result.outputs.append(Output("decisions", key, decided.encode(), "tocsin.decision.v1", record))
+        for alert in self._alerts(event, account, score, decision):
+            result.outputs.append(Output("alerts", alert.alert_id.encode(), alert.encode(), "tocsin.alert.v1", record))
+        shard.model.observe(features)
+        account.history.learn(time, amount, event.counterparty)
+        account.newest = max(account.newest, time)
+        counterparty.learn(time, amount)
+        shard.awaiting.add(
+            event.transaction_id,
+            Awaiting(record.offset, time, event.account, event.counterparty, features),
+        )
+
+    def _record(self, event: TransactionEvent, score: FraudScore, decision: Decision) -> DecisionRecord:
+        strongest = sorted(score.contributions.items(), key=lambda item: -abs(item[1]))
+        learned = self._shard.model.classifier.learned
+        return DecisionRecord(
+            transaction_id=event.transaction_id,
+            timestamp=iso(event.time),
+            account=event.account,
+            counterparty=event.counterparty,
+            amount=event.amount,
+            currency=event.currency,
+            decision=decision.verdict,
+            fraud_score=score.probability,
+            p_value=score.p_value,
+            reasons=decision.reasons,
+            contributions={name: round(value, 4) for name, value in strongest[: self._settings.contributions]},
+            labels_learned=sum(learned),
+            frauds_learned=learned[True],
+        )
+
+    def _alerts(self, event: TransactionEvent, account: Account, score: FraudScore, decision: Decision) -> list[Alert]:
+        """Follow the alert of the account, if there is anything to it."""
+        suspicious = decision.verdict in self._settings.alert_on
+        if not suspicious and not account.alerts.active:
+            return []
+        genuine = 1.0
+        if suspicious:
+            # A rule may ask for review where the score alone would not.
+            genuine = min(max(1.0 - score.probability, 1e-12), self._settings.policy.of(KIND).fire_p)
+            account.suspicion = _sentence(event, score, decision)
+        step = account.alerts.step(event.time, _as_score(genuine, score))
+        return [alert.model_copy(update={"summary": _summary(alert, account.suspicion)}) for alert in step.changes]
+
+
+def _as_score(genuine: float, score: FraudScore) -> Score:
+    raised = {name: value for name, value in score.contributions.items() if value > 0.0}
+    total = sum(raised.values())
+    values = {
+        name: ValueExplanation(score.features[name], None, None, None, raised[name] / total)
+        for name in sorted(raised, key=lambda name: -raised[name])[:5]
+    }
+    signal = SignalScore(KIND, genuine, next(iter(values), None), direction=0)
+    return Score(p_value=genuine, anomaly_score=min(score.probability, 1.0), signals=(signal,), values=values)
+
+
+def _sentence(event: TransactionEvent, score: FraudScore, decision: Decision) -> str:
+    because = "; ".join(decision.reasons) or "no single reason stands out"
+    currency = f" {event.currency}" if event.currency else ""
+    what = "declined" if decision.verdict == "decline" else "to be reviewed"
+    return (
+        f"{event.account}: payment {event.transaction_id} of {event.amount:.2f}{currency} to {event.counterparty} "
+        f"is {what} (fraud score {score.probability:.2f}): {because}."
+    )
+
+
+def _summary(alert: Alert, suspicion: str) -> str:
+    return f"{suspicion} Nothing suspicious since." if alert.state is State.RESOLVED else suspicion
