@@ -127,9 +127,7 @@ class Alert(BaseModel):
     p_value: float = Field(ge=0, le=1, description="Lowest so far")
     direction: int = Field(0, ge=-1, le=1, description="1 above what was expected, -1 below, 0 neither")
     name: str | None = Field(None, description="The value that drove the alert")
-    values: dict[str, AlertValue] = Field(
-        default_factory=dict, description="Values at the alert's peak, by name"
-    )
+    values: dict[str, AlertValue] = Field(default_factory=dict, description="Values at the alert's peak, by name")
     signals: tuple[AlertSignal, ...] = Field((), description="Signals that spoke at the alert's peak")
     summary: str = Field(description="What happened, in one sentence")
     history: tuple[Transition, ...] = ()

@@ -139,12 +139,16 @@ class Lifecycle:
         )
         return (self._alerts[SILENCE],)
 
-    def heard(self, t: float) -> tuple[Alert, ...]:
-        """Say that the source has sent again: a silence ends."""
+    def heard(self, t: float, *, really: bool = True) -> tuple[Alert, ...]:
+        """Say that the source has sent again, at event time ``t``: a silence ends.
+
+        ``really`` is false when its events leave no gap after all, because they were only late to arrive: then
+        the alert is retracted.
+        """
         if SILENCE not in self._alerts:
             return ()
         self._now = max(self._now, t)
-        return (self._end(SILENCE),)
+        return (self._end(SILENCE, State.RESOLVED if really else State.RETRACTED),)
 
     def snapshot(self) -> list[object]:
         """Return the state as plain values."""
@@ -155,9 +159,7 @@ class Lifecycle:
     def restore(self, state: list[object]) -> None:
         """Take up what ``snapshot`` gave."""
         self._now, self._kinds = msgspec.convert(state, tuple[float, dict[str, _Kind]])
-        self._alerts = {
-            name: Alert.model_validate_json(kind.alert) for name, kind in self._kinds.items() if kind.alert
-        }
+        self._alerts = {name: Alert.model_validate_json(kind.alert) for name, kind in self._kinds.items() if kind.alert}
 
     def _step_kind(self, kind: str, signal: SignalScore | None, score: Score, changes: list[Alert]) -> None:
         thresholds = self._policy.of(kind)
@@ -180,10 +182,7 @@ class Lifecycle:
 
     def _calm_enough(self, memory: _Kind, thresholds: Thresholds) -> bool:
         since = self._now if memory.calm_since is None else memory.calm_since
-        return (
-            memory.calm_events >= thresholds.resolve_after_events
-            and self._now - since >= thresholds.resolve_after
-        )
+        return memory.calm_events >= thresholds.resolve_after_events and self._now - since >= thresholds.resolve_after
 
     def _begin(
         self, kind: str, signal: SignalScore, score: Score, thresholds: Thresholds, changes: list[Alert]
@@ -226,19 +225,16 @@ class Lifecycle:
         if signal is not None and signal.p_value < alert.p_value:
             highest = max(alert.anomaly_score, score.anomaly_score)
             changed = alert.model_copy(update=_evidence(signal, score) | {"anomaly_score": highest})
-        severity = max(
-            alert.severity, thresholds.severity(changed.p_value), key=lambda severity: severity.rank
-        )
+        severity = max(alert.severity, thresholds.severity(changed.p_value), key=lambda severity: severity.rank)
         fires = alert.state is State.PENDING and self._now - alert.history[0].at >= thresholds.fire_after
         if fires or severity is not alert.severity:
             changed = self._change(changed, State.FIRING if fires else alert.state, severity)
             changes.append(changed)
         self._alerts[kind] = changed
 
-    def _end(self, kind: str) -> Alert:
+    def _end(self, kind: str, state: State = State.RESOLVED) -> Alert:
         alert = self._alerts.pop(kind)
-        self._kinds[kind].alert = None
-        return self._change(alert, State.RESOLVED, alert.severity)
+        return self._change(alert, state, alert.severity)
 
     def _change(self, alert: Alert, state: State, severity: Severity) -> Alert:
         update: dict[str, object] = {
@@ -281,8 +277,6 @@ def _evidence(signal: SignalScore, score: Score) -> dict[str, object]:
             for name, v in score.values.items()
         },
         "signals": tuple(
-            AlertSignal(kind=s.kind, p_value=s.p_value, name=s.name)
-            for s in score.signals
-            if s.p_value <= 0.05
+            AlertSignal(kind=s.kind, p_value=s.p_value, name=s.name) for s in score.signals if s.p_value <= 0.05
         ),
     }

@@ -18,9 +18,7 @@ class Gates(BaseModel):
     direction: Literal["both", "above", "below"] = Field(
         "both", description="Only deviations above, or below, what was expected"
     )
-    min_deviation: float = Field(
-        0.0, ge=0, description="Smallest deviation from the expected value that matters"
-    )
+    min_deviation: float = Field(0.0, ge=0, description="Smallest deviation from the expected value that matters")
     min_relative_deviation: float = Field(
         0.0, ge=0, description="The same as a share of the expected value: 0.2 is 20 %"
     )
@@ -38,9 +36,7 @@ class Gates(BaseModel):
         False
 
         """
-        if (self.direction == "above" and signal.direction < 0) or (
-            self.direction == "below" and signal.direction > 0
-        ):
+        if (self.direction == "above" and signal.direction < 0) or (self.direction == "below" and signal.direction > 0):
             return False
         if not (self.min_deviation or self.min_relative_deviation) or signal.name is None:
             return True
@@ -58,9 +54,7 @@ class Thresholds(BaseModel):
 
     enabled: bool = Field(True, description="Whether this kind raises alerts at all")
     fire_p: float = Field(1e-4, gt=0, lt=1, description="p-value at or below which an alert begins")
-    clear_p: float = Field(
-        0.02, gt=0, le=1, description="p-value above which an event counts as normal again"
-    )
+    clear_p: float = Field(0.02, gt=0, le=1, description="p-value above which an event counts as normal again")
     fire_after: float = Field(0.0, ge=0, description="Seconds the condition must last before the alert fires")
     resolve_after: float = Field(0.0, ge=0, description="Seconds of normal events after which it resolves")
     resolve_after_events: int = Field(5, ge=1, description="Normal events in a row after which it resolves")
@@ -101,9 +95,7 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    default: Thresholds = Field(
-        default_factory=Thresholds, description="Thresholds of every kind not named in `kinds`"
-    )
+    default: Thresholds = Field(default_factory=Thresholds, description="Thresholds of every kind not named in `kinds`")
     kinds: dict[str, Thresholds] = Field(default_factory=dict, description="Thresholds of single kinds")
 
     def of(self, kind: str) -> Thresholds:

@@ -33,13 +33,11 @@ def summarise(alert: Alert) -> str:
 
     """
     if alert.kind == "silence":
-        ended = f" It sent again at {clock(alert.updated_at)}." if alert.state.over else ""
-        return alert.summary.split(" It sent again")[0] + ended
+        again = {"resolved": "It sent again at", "retracted": "Its events were only late; they came by"}
+        return f"{alert.summary} {again[alert.state]} {clock(alert.updated_at)}."
     name = alert.name or next(iter(alert.values), None)
     value = alert.values.get(name) if name else None
-    said = f"{alert.source}: " + (
-        _of_value(alert.kind, name, value) if name and value else f"{alert.kind} anomaly"
-    )
+    said = f"{alert.source}: " + (_of_value(alert.kind, name, value) if name and value else f"{alert.kind} anomaly")
     odds = f"about 1 in {number(1 / alert.p_value)} normal events" if alert.p_value > 0 else "never seen"
     since = f" since {clock(alert.started_at)}"
     until = f" until {clock(alert.updated_at)}" if alert.state.over else ""

@@ -1,0 +1,96 @@
+"""The record of topic ``scores``: one per scored event."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, Literal
+
+import msgspec
+
+from alerts.alert import iso
+from alerts.lifecycle import Step
+from detectors.score import Score
+from streams.processor import Output, Record
+from streams.schemas import TelemetryEvent
+
+TYPE = "tocsin.score.v1"
+
+
+class SignalRecord(msgspec.Struct):
+    """One signal's verdict."""
+
+    kind: str
+    p_value: float
+    name: str | None
+
+
+class ValueRecord(msgspec.Struct):
+    """One value beside what was expected of it; contributions sum to 1."""
+
+    value: float
+    expected: float | None
+    lower: float | None
+    upper: float | None
+    contribution: float
+
+
+class ScoreRecord(msgspec.Struct, omit_defaults=True):
+    """The JSON value of topic ``scores``; the record key is the source."""
+
+    timestamp: str
+    source: str
+    anomaly_score: float
+    p_value: float
+    alert_score: float
+    alert: int
+    warm_up: float
+    signals: list[SignalRecord]
+    values: dict[str, ValueRecord]
+    event_id: str | None = None
+    attributes: dict[str, Any] | None = None
+
+
+class ScoreChoice:
+    """Which scores are published.
+
+    Parameters
+    ----------
+    which
+        All, only the anomalous, or a sample; alerts' events are always among them.
+    anomalous_p
+        p-value at or below which a score counts as anomalous.
+    sample
+        Share of the sample; the same events each time.
+
+    """
+
+    def __init__(self, which: Literal["all", "anomalous", "sample"], anomalous_p: float, sample: float) -> None:
+        self._all = which == "all"
+        self._sampled = round(sample * 2**32) if which == "sample" else 0
+        self._anomalous_p = anomalous_p
+
+    def takes(self, source: str, record: Record, score: Score, step: Step) -> bool:
+        """Say whether the score of a record is published."""
+        if self._all or step.alert or step.changes:
+            return True
+        if self._sampled:
+            return zlib.crc32(f"{source}/{record.offset}".encode()) < self._sampled
+        return score.p_value <= self._anomalous_p
+
+
+def score_output(source: str, record: Record, event: TelemetryEvent, score: Score, step: Step) -> Output:
+    """Return the score of an event, to be published."""
+    value = ScoreRecord(
+        iso(event.time),
+        source,
+        score.anomaly_score,
+        score.p_value,
+        step.alert_score,
+        int(step.alert),
+        score.warm_up,
+        [SignalRecord(s.kind, s.p_value, s.name) for s in score.signals],
+        {n: ValueRecord(v.value, v.expected, v.lower, v.upper, v.contribution) for n, v in score.values.items()},
+        event.event_id,
+        event.all_attributes or None,
+    )
+    return Output("scores", source.encode(), msgspec.json.encode(value), TYPE, record)

@@ -1,0 +1,110 @@
+"""The topics: what each is for, how it is partitioned, and how long it keeps what it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import Field
+
+from streams.settings import KafkaSettings, Settings
+
+DAY_MS = 86_400_000
+
+
+class TopicSettings(Settings):
+    """How topics are created. The inputs' number of partitions bounds how many workers can share the work."""
+
+    partitions: int = Field(4, ge=1, le=1000, description="Partitions of the input and output topics.")
+    replication_factor: int = Field(1, ge=1, le=10, description="Copies of each partition; 3 in production.")
+    input_retention_days: float = Field(7.0, gt=0, description="Days that telemetry and transactions are kept.")
+    output_retention_days: float = Field(30.0, gt=0, description="Days that scores and decisions are kept.")
+    label_retention_days: float = Field(90.0, gt=0, description="Days that labels are kept.")
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic as it should be on the brokers; ``config`` holds Kafka's topic settings."""
+
+    name: str
+    purpose: str
+    partitions: int
+    replication_factor: int
+    config: dict[str, str] = field(default_factory=dict)
+
+
+class TopicError(RuntimeError):
+    """Topics cannot be created or are not as they should be; the message says why and what to do."""
+
+
+def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
+    """Return all topics, inputs first.
+
+    Outputs have as many partitions as inputs: what a record leads to goes to the partition of the same number.
+
+    Examples
+    --------
+    >>> [spec.name for spec in topic_specs(TopicSettings())]
+    ['telemetry', 'transactions', 'labels', 'scores', 'decisions', 'alerts', 'incidents', 'dead-letters']
+
+    """
+
+    def kept(days: float) -> dict[str, str]:
+        return {"cleanup.policy": "delete", "retention.ms": str(round(days * DAY_MS))}
+
+    compacted = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(DAY_MS)}
+    # A dead letter holds another record, in base64.
+    letters = {**kept(settings.label_retention_days), "max.message.bytes": str(2 * 1024 * 1024)}
+    topics = (
+        ("telemetry", "readings of sources, in", kept(settings.input_retention_days)),
+        ("transactions", "transactions of accounts, in", kept(settings.input_retention_days)),
+        ("labels", "the truth about transactions, events and alerts, in", kept(settings.label_retention_days)),
+        ("scores", "a score per event, out", kept(settings.output_retention_days)),
+        ("decisions", "a decision per transaction, out", kept(settings.output_retention_days)),
+        ("alerts", "the present state of each alert, out", compacted),
+        ("incidents", "alerts that belong together, out", compacted),
+        ("dead-letters", "events that could not be taken, out", letters),
+    )
+    return tuple(
+        TopicSpec(name, purpose, settings.partitions, settings.replication_factor, config)
+        for name, purpose, config in topics
+    )
+
+
+def create_topics(kafka: KafkaSettings, settings: TopicSettings) -> dict[str, bool]:
+    """Create the topics that are missing; those that exist are left as they are.
+
+    Returns
+    -------
+    Whether each topic, by its name on the brokers, was created now.
+
+    Raises
+    ------
+    TopicError
+        If the brokers cannot be reached or refuse.
+
+    """
+    from kafka.admin import KafkaAdminClient, NewTopic  # noqa: PLC0415  a worker does without this client
+    from kafka.errors import KafkaError, TopicAlreadyExistsError  # noqa: PLC0415
+
+    try:
+        admin = KafkaAdminClient(**kafka.client_options())
+    except KafkaError as error:
+        raise TopicError(f"no broker answers at {kafka.bootstrap_servers}: {error}") from error
+    try:
+        existing: set[str] = set(admin.list_topics())
+        created: dict[str, bool] = {}
+        for spec in topic_specs(settings):
+            name = kafka.topic(spec.name)
+            created[name] = name not in existing
+            if created[name]:
+                new: Any = NewTopic(name, spec.partitions, spec.replication_factor, topic_configs=spec.config)
+                try:
+                    admin.create_topics([new])
+                except TopicAlreadyExistsError:
+                    created[name] = False
+                except KafkaError as error:
+                    raise TopicError(f"topic {name} cannot be created: {error}") from error
+        return created
+    finally:
+        admin.close()
