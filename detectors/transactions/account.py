@@ -118,7 +118,7 @@ class AccountHistory:
             clock,
             # 1970-01-01 was a Thursday; Monday is 0.
             float(int(t // DAY + 3) % 7),
-            self._hour_share(int(clock)),
+            self._hour_share(int(t // HOUR) % 24),
             0.0 if crc32(counterparty.encode()) in self._known else 1.0,
             log2(self._count + 1.0),
             self._frauds.totals(t, 30).sum,
@@ -131,7 +131,7 @@ class AccountHistory:
             buckets.add(t, amount, marked=large)
         self._first = min(self._first, t) if self._count else t
         self._last = max(self._last, t) if self._count else t
-        self._hour_counts[int((t / HOUR) % 24.0)] += 1
+        self._hour_counts[int(t // HOUR) % 24] += 1
         self._learn_habit(amount)
         self._remember(crc32(counterparty.encode()))
 

@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client import REGISTRY
+from prometheus_client.metrics import MetricWrapperBase
+
+from streams import metrics
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
@@ -38,8 +41,10 @@ def expressions(dashboard: dict[str, Any]) -> list[str]:
 
 
 def sample_names() -> set[str]:
-    """Every sample that a worker can expose, as Prometheus stores it."""
-    return {family.name + ending for family in REGISTRY.collect() for ending in SAMPLES.get(family.type, ("",))}
+    """Every sample that a worker can expose, as Prometheus stores it: its own and those of its process."""
+    own = (metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase))
+    families = [*REGISTRY.collect(), *(family for metric in own for family in metric.collect())]
+    return {family.name + ending for family in families for ending in SAMPLES.get(family.type, ("",))}
 
 
 def test_there_are_three_dashboards_with_ids_and_titles_of_their_own() -> None:

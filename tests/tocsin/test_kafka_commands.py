@@ -1,0 +1,190 @@
+"""The commands that speak to Kafka, each as a user types it, against Apache Kafka itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+INPUTS_AND_OUTPUTS = {
+    "telemetry",
+    "transactions",
+    "labels",
+    "scores",
+    "decisions",
+    "alerts",
+    "incidents",
+    "dead-letters",
+}
+
+
+class CommandLine:
+    """`tocsin` with the test's broker and topics of the test's own."""
+
+    def __init__(self, brokers: str, prefix: str, folder: Path) -> None:
+        self.brokers, self.prefix, self.folder = brokers, prefix, folder
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "KAFKA_BOOTSTRAP": brokers,
+            "TOCSIN_KAFKA__TOPIC_PREFIX": prefix,
+            "TOCSIN_TOPICS__PARTITIONS": "3",
+        }
+
+    def __call__(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "tocsin", *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            **options,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tocsin", *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def send(self, topic: str, *values: Any, key: bytes | None = None) -> None:
+        producer = KafkaProducer(bootstrap_servers=self.brokers)
+        for value in values:
+            data = value if isinstance(value, bytes) or value is None else json.dumps(value).encode()
+            producer.send(self.prefix + topic, key=key, value=data)
+        producer.flush()
+        producer.close()
+
+    def records(self, topic: str) -> list[Any]:
+        consumer = KafkaConsumer(bootstrap_servers=self.brokers, auto_offset_reset="earliest", group_id=None)
+        name = self.prefix + topic
+        partitions = [TopicPartition(name, number) for number in consumer.partitions_for_topic(name) or ()]
+        consumer.assign(partitions)
+        ends = consumer.end_offsets(partitions)
+        found: list[Any] = []
+        while any(consumer.position(one) < ends[one] for one in partitions):
+            found += [record for batch in consumer.poll(timeout_ms=200).values() for record in batch]
+        consumer.close()
+        return found
+
+
+@pytest.fixture
+def tocsin(kafka: Any, topic_prefix: str, tmp_path: Path) -> CommandLine:
+    command = CommandLine(kafka.bootstrap_servers, topic_prefix, tmp_path)
+    done = command("topics", "create")
+    assert done.returncode == 0, done.stderr
+    return command
+
+
+def test_topics_are_created_once(tocsin):
+    again = tocsin("topics", "create", "--json")
+    assert again.returncode == 0
+    assert json.loads(again.stdout) == {tocsin.prefix + name: False for name in INPUTS_AND_OUTPUTS}
+
+
+def test_topics_are_listed_for_people_and_for_programs(tocsin):
+    tocsin.send("telemetry", {"a": 1}, {"a": 2})
+    listed = {topic["topic"]: topic for topic in json.loads(tocsin("topics", "list", "--json").stdout)}
+    assert set(listed) == {tocsin.prefix + name for name in INPUTS_AND_OUTPUTS}
+    assert listed[f"{tocsin.prefix}telemetry"] == {
+        "topic": f"{tocsin.prefix}telemetry",
+        "partitions": 3,
+        "replicas": 1,
+        "records": 2,
+    }
+    assert f"{tocsin.prefix}telemetry" in tocsin("topics", "list").stdout
+
+
+def test_check_connects(tocsin):
+    assert tocsin("check", "--connect").stdout == "the configuration is valid; 1 Kafka broker answered\n"
+    assert json.loads(tocsin("check", "--connect", "--json").stdout) == {"ok": True, "brokers": 1}
+
+
+def test_tail_shows_all_that_is_there(tocsin):
+    tocsin.send("alerts", *({"n": n} for n in range(5)))
+    shown = tocsin("tail", "alerts", "--until-end", "--json")
+    assert shown.returncode == 0, shown.stderr
+    assert sorted(json.loads(line)["n"] for line in shown.stdout.splitlines()) == [0, 1, 2, 3, 4]
+
+
+def test_tail_of_an_empty_topic_ends_at_once(tocsin):
+    shown = tocsin("tail", "alerts", "--until-end")
+    assert (shown.returncode, shown.stdout) == (0, "")
+
+
+def test_tail_ends_after_the_number_asked_for(tocsin):
+    tocsin.send("alerts", *({"n": n} for n in range(5)))
+    assert len(tocsin("tail", "alerts", "--from-beginning", "-n", "2", "--json").stdout.splitlines()) == 2
+
+
+def test_tail_follows_what_comes_and_ends_with_ctrl_c(tocsin):
+    tocsin.send("alerts", {"n": "before"}, key=b"k")
+    following = tocsin.start("tail", "alerts", "--json")
+    assert following.stderr is not None
+    assert "waiting" in following.stderr.readline()
+    tocsin.send("alerts", {"n": "after"}, key=b"k")
+    assert following.stdout is not None
+    assert json.loads(following.stdout.readline()) == {"n": "after"}
+    following.send_signal(signal.SIGINT)
+    assert following.wait(timeout=20) == 0
+    assert following.stderr.read() == ""
+
+
+def test_tail_gives_programs_the_position_and_key_too(tocsin):
+    tocsin.send("alerts", {"n": 1}, key=b"k")
+    record = json.loads(tocsin("tail", "alerts", "--until-end", "--json", "--envelope").stdout)
+    assert record.pop("timestamp").endswith("Z")
+    assert record.pop("partition") in range(3)
+    assert record == {
+        "topic": f"{tocsin.prefix}alerts",
+        "offset": 0,
+        "key": "k",
+        "headers": {},
+        "value": {"n": 1},
+    }
+
+
+def test_tail_shows_whatever_bytes_there_are(tocsin):
+    tocsin.send("alerts", b"\xff\xfe", b'{"x": NaN}', None, b"plain", key=b"k")
+    shown = tocsin("tail", "alerts", "--until-end", "--json").stdout.splitlines()
+    assert [json.loads(line) for line in shown] == ["base64://4=", '{"x": NaN}', None, "plain"]
+
+
+def test_an_alert_is_one_line_for_people(tocsin):
+    alert = {"alert_id": "a", "state": "firing", "severity": "critical", "source": "pump-7", "kind": "spike"}
+    tocsin.send("alerts", alert | {"summary": "pump-7: temperature jumped to 90, above the expected 71."})
+    (line,) = tocsin("tail", "alerts", "--until-end").stdout.splitlines()
+    assert line.endswith("firing critical pump-7 spike pump-7: temperature jumped to 90, above the expected 71.")
+
+
+def test_tail_into_a_reader_that_leaves_ends_in_peace(tocsin):
+    tocsin.send("alerts", *({"n": n} for n in range(2000)))
+    line = f"{sys.executable} -m tocsin tail alerts --from-beginning --json | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}"],
+        env=tocsin.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "waiting for records of alerts; Ctrl-C ends\n")
+
+
+def test_an_unknown_topic_names_those_there_are(tocsin):
+    shown = tocsin("tail", "alarms")
+    assert shown.returncode == 1
+    assert f"there is no topic {tocsin.prefix}alarms" in shown.stderr
+    assert f"{tocsin.prefix}alerts" in shown.stderr

@@ -1,0 +1,79 @@
+"""Connections to Kafka for the commands, which speak to it with kafka-python."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from tocsin.cli.errors import WRONG_USAGE, CommandError
+
+if TYPE_CHECKING:
+    from kafka import KafkaConsumer, KafkaProducer
+    from kafka.admin import KafkaAdminClient
+
+    from streams.settings import KafkaSettings
+
+ANSWER_MS = 10_000
+"""How long a broker may take to answer a command's first request."""
+
+
+def admin(kafka: KafkaSettings) -> contextlib.AbstractContextManager[KafkaAdminClient]:
+    """Connect to create and describe topics."""
+    from kafka.admin import KafkaAdminClient  # noqa: PLC0415 - start-up time
+
+    return _connected(KafkaAdminClient, kafka)
+
+
+def producer(kafka: KafkaSettings, **options: Any) -> contextlib.AbstractContextManager[KafkaProducer]:
+    """Connect to send records."""
+    from kafka import KafkaProducer  # noqa: PLC0415 - start-up time
+
+    return _connected(KafkaProducer, kafka, **options)
+
+
+def consumer(kafka: KafkaSettings, **options: Any) -> contextlib.AbstractContextManager[KafkaConsumer]:
+    """Connect to read records, outside of any consumer group."""
+    from kafka import KafkaConsumer  # noqa: PLC0415 - start-up time
+
+    return _connected(KafkaConsumer, kafka, group_id=None, enable_auto_commit=False, **options)
+
+
+@contextlib.contextmanager
+def _connected(kind: Any, kafka: KafkaSettings, **options: Any) -> Iterator[Any]:
+    from kafka.errors import KafkaError  # noqa: PLC0415 - start-up time
+
+    connection = _connection(kafka)
+    try:
+        client = kind(**connection, bootstrap_timeout_ms=ANSWER_MS, **options)
+    except (KafkaError, OSError) as error:
+        raise CommandError(_unreachable(kafka, error)) from error
+    with contextlib.closing(client):
+        try:
+            yield client
+        except KafkaError as error:
+            raise CommandError(f"Kafka at {kafka.bootstrap_servers}: {_reason(error)}") from error
+
+
+def _connection(kafka: KafkaSettings) -> dict[str, Any]:
+    try:
+        return kafka.client_options()
+    except OSError as error:  # ssl's errors are OSErrors as well
+        files = (kafka.ca_file, kafka.certificate_file, kafka.key_file)
+        named = ", ".join(str(one) for one in files if one is not None)
+        raise CommandError(
+            f"cannot set up TLS with {named or 'the system certificates'} ({_reason(error)}); check ca_file, "
+            "certificate_file and key_file of section kafka",
+            WRONG_USAGE,
+        ) from error
+
+
+def _unreachable(kafka: KafkaSettings, error: Exception) -> str:
+    return (
+        f"no Kafka broker answers at {kafka.bootstrap_servers} ({_reason(error)}); set KAFKA_BOOTSTRAP or "
+        f"kafka.bootstrap_servers, or start a broker with `tocsin broker`"
+    )
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,82 @@
+"""What a command shows: lines on stdout for people or programs, progress on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_json(value: Any) -> None:
+    """Print one value as one line of JSON."""
+    print_line(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def print_line(line: str) -> None:
+    """Print a line at once; end in peace when nobody reads on, as in `tocsin tail alerts | head`."""
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        end_of_pipe()
+
+
+def end_of_pipe() -> None:
+    """End the command because the reader of its output has gone."""
+    # The interpreter flushes stdout once more on its way out, which would fail again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(0)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that wraps no line when its output is not a terminal."""
+    from rich.console import Console  # noqa: PLC0415 - start-up time
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a progress bar on stderr while something long is done.
+
+    Parameters
+    ----------
+    what
+        What is being done, in a word or two.
+
+    Yields
+    ------
+    A function to tell how much has been done, and of how much in all (``None`` if nobody knows).
+
+    """
+    from rich.progress import (  # noqa: PLC0415 - start-up time
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def tell(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield tell
