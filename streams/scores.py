@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -48,6 +49,10 @@ class ScoreRecord(msgspec.Struct, omit_defaults=True):
     values: dict[str, ValueRecord]
     event_id: str | None = None
     attributes: dict[str, Any] | None = None
+
+
+ScoreSink = Callable[[Record, Score, Step], None]
+"""Takes every score, in place of topic ``scores``: a backtest wants them all, and not as JSON."""
 
 
 class ScoreChoice:

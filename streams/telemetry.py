@@ -20,7 +20,7 @@ from streams.codec import Reason, Rejected, decode, misplaced, mistimed
 from streams.dead_letters import dead_letter
 from streams.processor import Output, Record, Result
 from streams.schemas import EventLimits, TelemetryEvent
-from streams.scores import ScoreChoice, score_output
+from streams.scores import ScoreChoice, ScoreSink, score_output
 from streams.settings import Settings
 
 STREAM = "telemetry"
@@ -109,6 +109,8 @@ class TelemetryProcessor:
         What was written at the last checkpoint, by source.
     make_detector
         Makes a new source's detector.
+    sink
+        Takes every score, in place of topic ``scores``.
 
     """
 
@@ -120,8 +122,10 @@ class TelemetryProcessor:
         partition: int,
         states: Mapping[str, bytes],
         make_detector: Callable[[], Detector],
+        sink: ScoreSink | None = None,
     ) -> None:
         self._settings, self._partition = settings, partition
+        self._sink = sink
         self._states, self._make_detector = states, make_detector
         self._choice = ScoreChoice(settings.scores, settings.anomalous_p, settings.sample)
         self._sources: dict[str, _Source] = {}
@@ -244,7 +248,9 @@ class TelemetryProcessor:
     def _put_out_score(
         self, source: _Source, record: Record, event: TelemetryEvent, score: Score, step: Step, result: Result
     ) -> None:
-        if self._choice.takes(source.name, record, score, step):
+        if self._sink is not None:
+            self._sink(record, score, step)
+        elif self._choice.takes(source.name, record, score, step):
             result.outputs.append(score_output(source.name, record, event, score, step))
 
     def _publish(self, source: _Source, changes: Sequence[Alert], cause: Record, result: Result) -> None:
