@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -105,10 +104,20 @@ def _cast_if_all(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray 
 _MOMENTS = TypeAdapter(datetime)
 
 
-def epochs(stamps: Sequence[Any]) -> list[float]:
-    """Return times as epoch seconds; one that is none counts as the one before."""
+def epochs(column: pa.ChunkedArray) -> list[float]:
+    """Return a column's times as epoch seconds; one that is none counts as the one before.
+
+    Examples
+    --------
+    >>> epochs(pa.chunked_array([["2026-01-01T00:00:00Z", "someday", "1767225601.5"]]))
+    [1767225600.0, 1767225600.0, 1767225601.5]
+
+    """
+    if pa.types.is_timestamp(column.type):
+        microseconds = column.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64())
+        return [0.0 if value is None else value / 1e6 for value in microseconds.to_pylist()]
     times: list[float] = []
-    for stamp in stamps:
+    for stamp in as_times(column).to_pylist():
         try:
             moment = _MOMENTS.validate_python(stamp)
         except ValidationError:  # its event is refused; until then it needs a place among the others
@@ -149,6 +158,36 @@ def numbers_in(column: pa.ChunkedArray) -> list[float | str | None]:
     numbers = column.cast(pa.float64(), safe=False)
     return list(pc.if_else(pc.is_nan(numbers), None, numbers).to_pylist())
 
+
+def truths_in(column: pa.ChunkedArray) -> list[bool | None]:
+    """Return a column's cells as true or false; ``None`` where there is neither.
+
+    Raises
+    ------
+    streams.tables.TableError
+        If a cell is anything else.
+
+    Examples
+    --------
+    >>> truths_in(pa.chunked_array([["yes", "no", "", "1"]]))
+    [True, False, None, True]
+
+    """
+    if not _is_text(column.type):
+        return [None if cell is None or cell != cell else bool(cell) for cell in column.to_pylist()]  # noqa: PLR0124
+    return [_truth(cell) for cell in column.to_pylist()]
+
+
+def _truth(cell: str | None) -> bool | None:
+    said = "" if cell is None else cell.strip().lower()
+    if said in NOTHING:
+        return None
+    if said not in TRUTHS:
+        raise TableError(f"{cell!r} is no label; write 1 or 0, true or false")
+    return TRUTHS[said]
+
+
+TRUTHS = {"1": True, "true": True, "yes": True, "1.0": True, "0": False, "false": False, "no": False, "0.0": False}
 
 NOTHING = frozenset({"", "-", "?", "#n/a", "n/a", "na", "nan", "-nan", "nil", "none", "null"})
 """What stands, in lower case, where a number is missing."""

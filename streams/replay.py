@@ -48,6 +48,10 @@ class TelemetryColumns:
     exclude: tuple[str, ...] = ()
 
 
+USUAL_COLUMNS = TelemetryColumns()
+"""Every column is found by its name and type."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Some rows of a file, in their order.
@@ -156,7 +160,7 @@ class Recording:
 
 
 def find_recordings(
-    inputs: Sequence[Path], columns: TelemetryColumns = TelemetryColumns(), *, outside: Path | None = None
+    inputs: Sequence[Path], columns: TelemetryColumns = USUAL_COLUMNS, *, outside: Path | None = None
 ) -> list[Recording]:
     """Return the files of recorded telemetry and what their columns are.
 

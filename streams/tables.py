@@ -41,7 +41,7 @@ def column_names(path: Path) -> list[str]:
 
     """
     try:
-        if _ending(path) == ".parquet":
+        if ending_of(path) == ".parquet":
             names = pyarrow.parquet.read_schema(path).names
         else:
             with pyarrow.csv.open_csv(path, parse_options=_separated(path, lambda row: "skip")) as head:
@@ -82,7 +82,7 @@ def read_table(
 
     """
     try:
-        if _ending(path) == ".parquet":
+        if ending_of(path) == ".parquet":
             return pyarrow.parquet.read_table(path, columns=None if columns is None else list(columns))
         return pyarrow.csv.read_csv(
             path,
@@ -101,26 +101,40 @@ def write_table(path: Path, table: pa.Table) -> None:
     """Write a CSV or Parquet file, by its ending; it is there once it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    if _ending(path) == ".csv":
+    if ending_of(path) == ".csv":
         pyarrow.csv.write_csv(table, part, pyarrow.csv.WriteOptions(quoting_header="none"))
     else:
         pyarrow.parquet.write_table(table, part, compression="zstd")
     part.replace(path)
 
 
-def count_rows(path: Path) -> int:
-    """Return about how many rows a file has, quickly: lines without the header, or what Parquet says."""
-    if _ending(path) == ".parquet":
-        return int(pyarrow.parquet.read_metadata(path).num_rows)
-    with path.open("rb") as file:
-        return max(0, sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) - 1)
+def ending_of(path: Path) -> str:
+    """Return ``.csv`` or ``.parquet``.
 
+    Raises
+    ------
+    streams.tables.TableError
+        If the file has another ending.
 
-def _ending(path: Path) -> str:
+    """
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise TableError(f"{path}: cannot take {ending or 'a file without an ending'}; use .csv or .parquet")
     return ending
+
+
+def must_not_replace(source: Path, target: Path) -> None:
+    """Raise a ``TableError`` if a result would be written over its own input."""
+    if source.resolve() == target.resolve():
+        raise TableError(f"{target}: the result would replace the input; write it elsewhere")
+
+
+def count_rows(path: Path) -> int:
+    """Return about how many rows a file has, quickly: lines without the header, or what Parquet says."""
+    if ending_of(path) == ".parquet":
+        return int(pyarrow.parquet.read_metadata(path).num_rows)
+    with path.open("rb") as file:
+        return max(0, sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) - 1)
 
 
 def _separated(path: Path, on_ragged: Callable[[Any], str] | None) -> Any:

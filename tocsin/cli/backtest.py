@@ -79,11 +79,9 @@ def transactions(
     Example:
       tocsin backtest transactions payments.parquet -o scored.parquet --label is_fraud --label-delay 7d
     """
-    from streams.backtest_transactions import (  # noqa: PLC0415 - start-up time
-        BacktestError,
-        TransactionColumns,
-        backtest_transactions,
-    )
+    from streams.backtest_transactions import backtest_transactions  # noqa: PLC0415 - start-up time
+    from streams.replay_transactions import TransactionColumns  # noqa: PLC0415 - start-up time
+    from streams.tables import TableError  # noqa: PLC0415 - start-up time
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     delay = seconds(label_delay)
@@ -102,7 +100,7 @@ def transactions(
                 partitions=configuration.topics.partitions,
                 progress=tell,
             )
-    except BacktestError as error:
+    except TableError as error:
         raise CommandError(str(error), WRONG_USAGE) from error
     _tell(json_, output, begun, {"rows": done.rows, "outcomes": dict(done.outcomes)})
 

@@ -1,0 +1,214 @@
+"""Replays recorded telemetry through the live pipeline, offline: one row out for each row in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+
+from alerts.lifecycle import Step
+from detectors.base import Detector
+from detectors.score import Score
+from streams.dead_letters import TOPIC as DEAD_LETTERS
+from streams.dead_letters import DeadLetter
+from streams.processor import Output, Record
+from streams.replay import USUAL_COLUMNS, Recording, Rows, TelemetryColumns, find_recordings
+from streams.tables import ENDINGS, Progress, TableError, count_rows, must_not_replace, write_table
+from streams.telemetry import STREAM, TelemetryProcessor, TelemetrySettings
+
+NOT_PRODUCED = -1.0
+"""Kafka's record timestamp where there is none: no event is ahead of it, and no silence is measured by it."""
+
+REPEATED = "duplicate: an event with this event_id came shortly before"
+
+SCORE_FIELDS = {
+    "anomaly_score": pa.float64(),
+    "p_value": pa.float64(),
+    "alert_score": pa.float64(),
+    "alert": pa.int8(),
+    "warm_up": pa.float64(),
+    "kind": pa.string(),
+    "name": pa.string(),
+    "expected": pa.float64(),
+}
+"""What the result says of a row: ``kind`` is the strongest signal's, ``name`` the value that it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryBacktest:
+    """What a backtest came to: files, rows, how many rows had which outcome, and the alerts that began."""
+
+    files: int
+    rows: int
+    outcomes: Counter[str]
+    alerts: int
+
+
+def backtest_telemetry(
+    inputs: Sequence[Path],
+    output: Path,
+    settings: TelemetrySettings,
+    make_detector: Callable[[], Detector],
+    *,
+    columns: TelemetryColumns = USUAL_COLUMNS,
+    alerts: Path | None = None,
+    progress: Progress | None = None,
+) -> TelemetryBacktest:
+    """Score recorded telemetry as a live run would have, and write one row out for each row in.
+
+    The files are replayed in the order of their paths, each row by row, as ``tocsin produce telemetry`` sends them.
+    A source that goes on in the next file is learned on.
+
+    Parameters
+    ----------
+    inputs
+        CSV and Parquet files, or folders with such files.
+    output
+        A folder, for files with the same relative paths; or a .csv or .parquet file, for a single file.
+    settings
+        How to score and when to alert.
+    make_detector
+        Makes a new source's detector.
+    columns
+        Which columns are what.
+    alerts
+        Where to write every change of every alert, as JSON lines.
+    progress
+        Called now and then with the rows done and about how many there are.
+
+    Raises
+    ------
+    streams.tables.TableError
+        If a file cannot be read or lacks a column, or the output would replace the input.
+
+    """
+    recordings = find_recordings(inputs, columns, outside=output)
+    targets = _targets(inputs, output, recordings)
+    total = sum(count_rows(recording.path) for recording in recordings)
+    with ExitStack() as stack:
+        if alerts is not None:
+            alerts.parent.mkdir(parents=True, exist_ok=True)
+        changes = None if alerts is None else stack.enter_context(alerts.open("wb"))
+        replay = _Replay(settings, make_detector, changes)
+        for recording, target in zip(recordings, targets, strict=True):
+            parts = []
+            for rows in recording.rows():
+                parts.append(replay.take(rows))
+                if progress is not None:
+                    progress(replay.rows, max(total, replay.rows))
+            write_table(target, pa.Table.from_batches(parts) if parts else _nothing())
+    return TelemetryBacktest(len(recordings), replay.rows, replay.outcomes, replay.alerts)
+
+
+class _Replay:
+    """The pipeline, and what it has come to so far."""
+
+    def __init__(
+        self, settings: TelemetrySettings, make_detector: Callable[[], Detector], changes: IO[bytes] | None
+    ) -> None:
+        # Sources do not know of each other, so one partition scores them as many would.
+        self._processor = TelemetryProcessor(settings, 0, {}, make_detector, sink=self._scored)
+        self._changes = changes
+        self._scores: dict[int, tuple[Score, Step]] = {}
+        self.rows = 0
+        self.alerts = 0
+        self.outcomes: Counter[str] = Counter()
+
+    def take(self, rows: Rows) -> pa.RecordBatch:
+        """Score some rows, and return what the result says of them."""
+        self._scores.clear()
+        result = self._processor.process(
+            [
+                Record(STREAM, 0, offset, NOT_PRODUCED, None if source is None else source.encode(), event)
+                for offset, (source, event) in enumerate(zip(rows.sources, rows.events, strict=True), self.rows)
+            ]
+        )
+        self.outcomes += result.outcomes
+        reasons: list[str | None] = [
+            None if offset in self._scores else REPEATED for offset in range(self.rows, self.rows + len(rows))
+        ]
+        for output in result.outputs:
+            row = output.cause.offset - self.rows
+            if output.topic == DEAD_LETTERS:
+                reasons[row] = _why(output, rows.wrong.get(row))
+            elif output.topic == "alerts":
+                self._note(output)
+        batch = self._batch(rows, reasons)
+        self.rows += len(rows)
+        return batch
+
+    def _scored(self, record: Record, score: Score, step: Step) -> None:
+        self._scores[record.offset] = score, step
+
+    def _note(self, alert: Output) -> None:
+        # Counts those that begin; within a text the quotes would be escaped.
+        self.alerts += b'"version":1,' in alert.value
+        if self._changes is not None:
+            self._changes.write(alert.value + b"\n")
+
+    def _batch(self, rows: Rows, reasons: list[str | None]) -> pa.RecordBatch:
+        none = (None,) * len(SCORE_FIELDS)
+        said = [
+            none if (found := self._scores.get(offset)) is None else _fields(*found)
+            for offset in range(self.rows, self.rows + len(rows))
+        ]
+        times = rows.times.combine_chunks()
+        return pa.RecordBatch.from_pydict(
+            {"timestamp": times, "source": pa.array(rows.sources, pa.string())}
+            | {
+                name: pa.array(cells, kind)
+                for (name, kind), cells in zip(SCORE_FIELDS.items(), zip(*said, strict=True), strict=True)
+            }
+            | {"reason": pa.array(reasons, pa.string())}
+        )
+
+
+def _fields(score: Score, step: Step) -> tuple[object, ...]:
+    signal = score.signals[0] if score.signals else None
+    name = signal.name if signal else None
+    value = score.values.get(name) if name is not None else None
+    return (
+        score.anomaly_score,
+        score.p_value,
+        step.alert_score,
+        int(step.alert),
+        score.warm_up,
+        signal.kind if signal else None,
+        name,
+        value.expected if value else None,
+    )
+
+
+def _nothing() -> pa.Table:
+    text = pa.array([], pa.string())
+    return pa.table(
+        {"timestamp": text, "source": text}
+        | {name: pa.array([], kind) for name, kind in SCORE_FIELDS.items()}
+        | {"reason": text}
+    )
+
+
+def _why(letter: Output, wrong: str | None) -> str:
+    said = DeadLetter.model_validate_json(letter.value)
+    return f"{said.reason}: {wrong or said.detail}"
+
+
+def _targets(inputs: Sequence[Path], output: Path, recordings: Sequence[Recording]) -> list[Path]:
+    """Return where the result of each file goes."""
+    single = len(inputs) == 1 and not inputs[0].is_dir()
+    if output.suffix.lower() in ENDINGS and not output.is_dir():
+        if not single:
+            raise TableError(f"{output}: the results of several files need a folder; leave off {output.suffix}")
+        targets = [output]
+    else:
+        if output.exists() and not output.is_dir():
+            raise TableError(f"{output}: is neither a folder nor a .csv or .parquet file")
+        targets = [output / recording.relative for recording in recordings]
+    for recording, target in zip(recordings, targets, strict=True):
+        must_not_replace(recording.path, target)
+    return targets
