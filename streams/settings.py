@@ -99,12 +99,13 @@ class StateSettings(Settings):
     """Where learned state is kept beside Kafka's changelog topics, and how often it is written."""
 
     directory: Path = Field(Path("tocsin-state"), description="Folder of the local RocksDB stores.")
-    keep: bool = Field(
-        True, description="Keep local state between runs; otherwise each start rebuilds it from Kafka."
-    )
+    keep: bool = Field(True, description="Keep local state between runs; otherwise each start rebuilds it from Kafka.")
     checkpoint_seconds: float = Field(5.0, gt=0, description="Time between checkpoints.")
     checkpoint_records: int = Field(500_000, ge=1, description="Records after which a checkpoint is due anyway.")
     cache_megabytes: int = Field(16, ge=1, description="RocksDB block cache for each partition.")
+    key: SecretStr | None = Field(
+        None, description="Secret that signs the states of River's own detectors, which are pickles."
+    )
 
 
 class HttpSettings(Settings):

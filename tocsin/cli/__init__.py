@@ -31,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("worker")(worker.worker)
-app.command("produce")(produce.produce)
+app.add_typer(produce.app, name="produce")
 app.command("tail")(tail.tail)
 app.add_typer(topics.app, name="topics")
 app.command("check")(check.check)
@@ -78,7 +78,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         # Whoever types nothing wants to know what there is.
         code = command.main(args=arguments or ["--help"], prog_name="tocsin", standalone_mode=False)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever happens, the user gets one line
+    except (Exception, KeyboardInterrupt) as error:
         return report(error, debug=debug)
     if code not in (None, DONE, FAILED, WRONG_USAGE):
         return report(KeyboardInterrupt(), debug=debug)  # Typer's 130

@@ -8,8 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
+from tocsin.cli.columns import (
+    AccountColumn,
+    AmountColumn,
+    CounterpartyColumn,
+    ExcludedColumns,
+    IdColumn,
+    SourceColumn,
+    TimeColumn,
+    ValueColumns,
+    listed,
+    must_exist,
+    readable,
+)
 from tocsin.cli.durations import seconds
-from tocsin.cli.errors import WRONG_USAGE, CommandError
 from tocsin.cli.options import ConfigFile, Json
 from tocsin.cli.terminal import print_json, print_line, progress
 
@@ -31,29 +43,72 @@ Output = Annotated[
 ]
 
 
-@app.command("transactions")
-def transactions(
-    source: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="CSV or Parquet file, one transaction a row.")
+@app.command("telemetry")
+def telemetry(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT...", help="CSV or Parquet files, or folders with such files, one event a row."),
     ],
     output: Output,
     config: ConfigFile = None,
-    id_: Annotated[
-        str | None, typer.Option("--id", help="Column that names the transaction.", metavar="COLUMN")
+    time_: TimeColumn = None,
+    source: SourceColumn = None,
+    values: ValueColumns = None,
+    exclude: ExcludedColumns = None,
+    alerts: Annotated[
+        Path | None,
+        typer.Option(
+            "--alerts",
+            metavar="FILE",
+            help="Also write each change of each alert as a line of JSON, as topic alerts would carry it.",
+        ),
     ] = None,
-    time_: Annotated[
-        str | None,
-        typer.Option("--time", help="Column of the time: ISO 8601, epoch s or ms.", metavar="COLUMN"),
-    ] = None,
-    account: Annotated[
-        str | None, typer.Option("--account", help="Column of who pays.", metavar="COLUMN")
-    ] = None,
-    counterparty: Annotated[
-        str | None, typer.Option("--counterparty", help="Column of who is paid.", metavar="COLUMN")
-    ] = None,
-    amount: Annotated[
-        str | None, typer.Option("--amount", help="Column of the amount.", metavar="COLUMN")
-    ] = None,
+    json_: Json = False,
+) -> None:
+    """Score recorded telemetry as the live service would.
+
+        One row out per row in: timestamp, source, anomaly_score (how unusual the record is), p_value,
+    alert_score (how strongly a new alert begins here), alert (1 while one fires), warm_up, kind, name,
+    expected, reason. A row that cannot be scored has empty scores and a reason. A folder gives a folder with
+    the same relative paths; CSV may be separated by comma, semicolon or tab.
+
+    \b
+    Example:
+      tocsin backtest telemetry history/ -o scored/ --alerts alerts.jsonl
+      tocsin backtest telemetry valve.csv -o scored.csv --exclude anomaly,changepoint
+    """
+    from streams.backtest import backtest_telemetry  # noqa: PLC0415 - start-up time
+    from streams.replay import TelemetryColumns  # noqa: PLC0415 - start-up time
+    from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
+    from tocsin.wiring import make_detector  # noqa: PLC0415 - start-up time
+
+    configuration = load_configuration(config)
+    detector = make_detector(configuration)
+    must_exist(*inputs)
+    columns = TelemetryColumns(time_, source, listed(values), listed(exclude))
+    begun = time.perf_counter()
+    with readable(), progress("rows") as tell:
+        done = backtest_telemetry(
+            inputs, output, configuration.telemetry, detector, columns=columns, alerts=alerts, progress=tell
+        )
+    _tell(
+        json_,
+        output,
+        begun,
+        {"files": done.files, "rows": done.rows, "outcomes": dict(done.outcomes), "alerts": done.alerts},
+    )
+
+
+@app.command("transactions")
+def transactions(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="CSV or Parquet file, one transaction a row.")],
+    output: Output,
+    config: ConfigFile = None,
+    id_: IdColumn = None,
+    time_: TimeColumn = None,
+    account: AccountColumn = None,
+    counterparty: CounterpartyColumn = None,
+    amount: AmountColumn = None,
     label: Annotated[
         str | None,
         typer.Option(
@@ -81,34 +136,24 @@ def transactions(
     """
     from streams.backtest_transactions import backtest_transactions  # noqa: PLC0415 - start-up time
     from streams.replay_transactions import TransactionColumns  # noqa: PLC0415 - start-up time
-    from streams.tables import TableError  # noqa: PLC0415 - start-up time
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     delay = seconds(label_delay)
     configuration = load_configuration(config)
-    _must_exist(source)
+    must_exist(source)
     columns = TransactionColumns(id_, time_, account, counterparty, amount, label)
     begun = time.perf_counter()
-    try:
-        with progress("transactions") as tell:
-            done = backtest_transactions(
-                source,
-                output,
-                configuration.transactions,
-                columns=columns,
-                label_delay=delay,
-                partitions=configuration.topics.partitions,
-                progress=tell,
-            )
-    except TableError as error:
-        raise CommandError(str(error), WRONG_USAGE) from error
+    with readable(), progress("transactions") as tell:
+        done = backtest_transactions(
+            source,
+            output,
+            configuration.transactions,
+            columns=columns,
+            label_delay=delay,
+            partitions=configuration.topics.partitions,
+            progress=tell,
+        )
     _tell(json_, output, begun, {"rows": done.rows, "outcomes": dict(done.outcomes)})
-
-
-def _must_exist(*sources: Path) -> None:
-    for source in sources:
-        if not source.exists():
-            raise CommandError(f"{source}: there is no such file or folder", WRONG_USAGE)
 
 
 def _tell(as_json: bool, output: Path, begun: float, summary: dict[str, Any]) -> None:
@@ -117,4 +162,5 @@ def _tell(as_json: bool, output: Path, begun: float, summary: dict[str, Any]) ->
         print_json({"output": str(output), **summary, "seconds": taken})
         return
     outcomes = ", ".join(f"{count:,} {name}" for name, count in sorted(summary["outcomes"].items()))
-    print_line(f"{summary['rows']:,} rows in {taken:.1f} s ({outcomes or 'nothing'}), written to {output}")
+    alerts = f", {summary['alerts']:,} alerts" if "alerts" in summary else ""
+    print_line(f"{summary['rows']:,} rows in {taken:.1f} s ({outcomes or 'nothing'}){alerts}, written to {output}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
 
 def check(
     config: ConfigFile = None,
-    connect: Annotated[
-        bool, typer.Option("--connect", help="Also check that the Kafka broker answers.")
-    ] = False,
+    connect: Annotated[bool, typer.Option("--connect", help="Also check that the Kafka broker answers.")] = False,
     show: Annotated[
         bool,
         typer.Option("--show", help="Print the settings that result from all sources; secrets stay hidden."),
@@ -33,7 +30,8 @@ def check(
 ) -> None:
     """Validate the configuration.
 
-    That is the file, the environment variables over it and the files of secrets. Each problem is one line with file, line, column and what to do; the exit code is then 2.
+        That is the file, the environment variables over it and the files of secrets. Each problem is one line
+    with file, line, column and what to do; the exit code is then 2.
 
     \b
     Example:
@@ -50,14 +48,15 @@ def check(
     if schema:
         print_line(json.dumps(json_schema(Configuration), indent=2))
         return
+    from tocsin.wiring import make_detector  # noqa: PLC0415 - start-up time
+
     try:
         configuration = load_configuration(config)
+        make_detector(configuration)
     except ConfigurationError as error:
         if not json_:
             raise
-        problems = [
-            {"place": one.place, "setting": one.path, "reason": one.reason} for one in error.problems
-        ]
+        problems = [{"place": one.place, "setting": one.path, "reason": one.reason} for one in error.problems]
         print_json({"ok": False, "problems": problems})
         raise typer.Exit(WRONG_USAGE) from error
     found: dict[str, Any] = {"ok": True}

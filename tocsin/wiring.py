@@ -1,0 +1,68 @@
+"""Puts the packages together: from a configuration to processors, and to a running worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from detectors.base import Detector
+from detectors.registry import DetectorError, detector_factory
+from streams.processor import Processor
+from streams.telemetry import STREAM, TelemetryProcessor
+from streams.transactions import TransactionProcessor
+from tocsin.config import Configuration, ConfigurationError, Problem
+
+if TYPE_CHECKING:
+    from streams.engine import ProcessorFactory
+
+
+def make_detector(configuration: Configuration) -> Callable[[], Detector]:
+    """Return what makes a new source's detector.
+
+    Raises
+    ------
+    tocsin.config.ConfigurationError
+        If there is no such detector, or it does not take these parameters.
+
+    """
+    key = configuration.state.key
+    try:
+        return detector_factory(
+            configuration.telemetry.detector, None if key is None else key.get_secret_value().encode()
+        )
+    except (DetectorError, ImportError, AttributeError) as error:
+        said = " ".join(str(error).split())
+        raise ConfigurationError(Problem("", "telemetry.detector", said)) from error
+
+
+def make_processor(configuration: Configuration) -> ProcessorFactory:
+    """Return what makes the processor of an input topic's partition.
+
+    Raises
+    ------
+    tocsin.config.ConfigurationError
+        If the detector cannot be made.
+
+    """
+    detector = make_detector(configuration)
+
+    def make(topic: str, partition: int, states: Mapping[str, bytes]) -> Processor:
+        if topic == STREAM:
+            return TelemetryProcessor(configuration.telemetry, partition, states, detector)
+        return TransactionProcessor(configuration.transactions, partition, states)
+
+    return make
+
+
+def run_worker(configuration: Configuration) -> int:
+    """Work until told to stop, and return the exit code.
+
+    Raises
+    ------
+    tocsin.config.ConfigurationError
+        If the detector cannot be made.
+
+    """
+    from streams.worker import run_worker as work  # noqa: PLC0415 - a backtest needs no Faust
+
+    return work(configuration, make_processor(configuration))
