@@ -46,7 +46,7 @@ def column_names(path: Path) -> list[str]:
         else:
             with pyarrow.csv.open_csv(path, parse_options=_separated(path, lambda row: "skip")) as head:
                 names = head.schema.names
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
@@ -93,7 +93,7 @@ def read_table(
                 include_columns=columns, column_types={name: pa.string() for name in text}
             ),
         )
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
 
 
@@ -102,10 +102,17 @@ def write_table(path: Path, table: pa.Table) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     if ending_of(path) == ".csv":
-        pyarrow.csv.write_csv(table, part, pyarrow.csv.WriteOptions(quoting_header="none"))
+        _write_csv(part, table)
     else:
         pyarrow.parquet.write_table(table, part, compression="zstd")
     part.replace(path)
+
+
+def _write_csv(path: Path, table: pa.Table) -> None:
+    try:
+        pyarrow.csv.write_csv(table, path, pyarrow.csv.WriteOptions(quoting_header="none", quoting_style="none"))
+    except pa.ArrowInvalid:  # a text holds a comma or a quote: Arrow quotes all texts, or none
+        pyarrow.csv.write_csv(table, path, pyarrow.csv.WriteOptions(quoting_header="none"))
 
 
 def ending_of(path: Path) -> str:
@@ -158,7 +165,7 @@ def _note_into(ragged: dict[int, RaggedRow]) -> Callable[[Any], str]:
 
 def _unreadable(path: Path, error: Exception) -> TableError:
     said = " ".join(str(error).split())
-    if "invalid UTF8" in said:
+    if "invalid UTF8" in said or isinstance(error, UnicodeDecodeError):
         return TableError(f"{path}: the text is not UTF-8; convert the file to it")
     if "Empty CSV" in said:
         return TableError(f"{path}: the file is empty; it needs a header with the names of its columns")

@@ -37,7 +37,9 @@ LEAVES = sorted(path for path, command in EVERY.items() if not getattr(command, 
 def test_every_promised_command_is_there():
     assert {
         "worker",
-        "produce",
+        "produce telemetry",
+        "produce transactions",
+        "produce labels",
         "tail",
         "topics create",
         "topics list",
