@@ -73,7 +73,9 @@ def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+    screen = console(stderr=True)
+    # Where nobody watches, Rich would still leave an empty line.
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task(what, total=None)
 
         def tell(done: int, total: int | None) -> None:
