@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import sys
+import shutil
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
+from tocsin.broker.progress import download_progress
+
 KAFKA_VERSION = "4.1.0"
 ENDPOINT = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.apache.kafka:kafka-tools:{KAFKA_VERSION}"
+MEGABYTES = 54
 
 
 class BrokerError(RuntimeError):
@@ -55,18 +58,19 @@ def jars() -> list[Path]:
         If a jar is missing, cannot be fetched, or is not the pinned one.
 
     """
+    own = os.environ.get("TOCSIN_KAFKA_JARS")
+    if own and not Path(own).is_dir():
+        raise BrokerError(f"TOCSIN_KAFKA_JARS is {own}, but there is no such folder: set it to one with Kafka's jars")
+    folder, mend = (Path(own), f"put the jars of Kafka {KAFKA_VERSION} there") if own else (_fetched(), "")
+    mend = mend or f"delete {folder} to fetch them anew"
+    found = {path.name: path for path in folder.rglob("*.jar")}
     pins = read_pins()
-    folder = os.environ.get("TOCSIN_KAFKA_JARS")
-    found = {path.name: path for path in (Path(folder).glob("*.jar") if folder else _fetched())}
     missing = sorted(pins.keys() - found.keys())
     if missing:
-        where = f"the folder {folder}" if folder else "what was fetched"
-        raise BrokerError(f"{where} lacks {len(missing)} of Kafka's {len(pins)} jars, first {missing[0]}")
+        raise BrokerError(f"{folder} lacks {len(missing)} of Kafka's {len(pins)} jars, first {missing[0]}: {mend}")
     for name, pin in pins.items():
         if hashlib.sha256(found[name].read_bytes()).hexdigest() != pin:
-            raise BrokerError(
-                f"{found[name]} is not the jar that Tocsin was tested with (its SHA-256 differs): delete it and try again"
-            )
+            raise BrokerError(f"{found[name]} is not the jar that Tocsin expects, its SHA-256 differs: {mend}")
     return [found[name] for name in sorted(pins)]
 
 
@@ -77,34 +81,28 @@ def read_pins() -> dict[str, str]:
 
 
 def cache() -> Path:
-    """Return the folder that keeps what was fetched."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "tocsin"
+    """Return the folder that keeps what was fetched or made for this version of Kafka.
 
+    Raises
+    ------
+    BrokerError
+        If it cannot be written to.
 
-def _fetched() -> list[Path]:
-    from jgo import build  # noqa: PLC0415  slow to import, and not needed with TOCSIN_KAFKA_JARS
-
-    complete = cache() / f"kafka-{KAFKA_VERSION}.complete"
-    with _one_at_a_time(), _progress(first=not complete.exists()):
-        try:
-            environment = build(ENDPOINT, cache_dir=cache() / "jgo")
-        except Exception as error:
-            raise BrokerError(
-                f"Apache Kafka {KAFKA_VERSION} cannot be fetched from Maven Central ({type(error).__name__}: {error}):"
-                " check the connection, put its jars into a folder and set TOCSIN_KAFKA_JARS, or set KAFKA_BOOTSTRAP"
-                " to use a Kafka that runs elsewhere"
-            ) from error
-        complete.touch()
-    folders = {Path(folder) for folder in (environment.jars_dir, environment.modules_dir) if folder}
-    return [jar for folder in sorted(folders) for jar in folder.glob("*.jar")]
+    """
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tocsin" / f"kafka-{KAFKA_VERSION}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BrokerError(
+            f"{folder} cannot be made ({error.strerror}): set XDG_CACHE_HOME to a folder that can"
+        ) from error
+    return folder
 
 
 @contextlib.contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """Let one process at a time fetch; others wait and find it done."""
-    cache().mkdir(parents=True, exist_ok=True)
-    with (cache() / "lock").open("a") as file:
+def one_at_a_time() -> Iterator[None]:
+    """Let one process at a time fill the cache; others wait and find it filled."""
+    with (cache().parent / "lock").open("a") as file:
         if os.name == "posix":
             import fcntl  # noqa: PLC0415  not on Windows
 
@@ -112,21 +110,42 @@ def _one_at_a_time() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _progress(*, first: bool) -> Iterator[None]:
-    """Show that something is going on during the first fetch."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+def _fetched() -> Path:
+    folder = cache() / "jars"
+    if folder.exists():
+        return folder
+    with one_at_a_time():
+        if not folder.exists():
+            # Whatever ends this half-way leaves no folder by the final name.
+            partial = folder.with_name("partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            _fetch(partial)
+            partial.rename(folder)
+    return folder
 
-    if not first:
-        yield
-        return
-    text = f"fetching Apache Kafka {KAFKA_VERSION} (54 MB, once)"
-    console = Console(file=sys.stderr)
-    if not console.is_terminal:
-        console.print(text)
-        yield
-        return
-    with Progress(TextColumn(text), BarColumn(), TimeElapsedColumn(), console=console, transient=True) as bar:
-        bar.add_task("fetch", total=None)
-        yield
+
+def _fetch(folder: Path) -> None:
+    from jgo.env import EnvironmentBuilder, LinkStrategy  # noqa: PLC0415  slow to import, and needed once
+    from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415
+
+    repository = folder / "repository"
+    with download_progress(f"fetching Apache Kafka {KAFKA_VERSION}", MEGABYTES) as progress:
+        context = MavenContext(resolver=PythonResolver(progress_callback=progress), repo_cache=repository)
+        builder = EnvironmentBuilder(context, cache_dir=folder / "environment", link_strategy=LinkStrategy.COPY)
+        try:
+            builder.from_endpoint(ENDPOINT)
+        except Exception as error:
+            raise BrokerError(
+                f"Apache Kafka {KAFKA_VERSION} cannot be fetched from Maven Central ({_root_cause(error)}): check the"
+                " connection, put its jars into a folder and set TOCSIN_KAFKA_JARS, or set KAFKA_BOOTSTRAP to use a"
+                " Kafka that runs elsewhere"
+            ) from error
+    shutil.rmtree(repository)
+
+
+def _root_cause(error: BaseException) -> str:
+    """Return the first cause in a few words; clients wrap it in ever longer ones."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__

@@ -1,8 +1,8 @@
 """Runs Kafka's processes for a parent, and outlives it just long enough to leave no trace.
 
 The parent sends one JSON object a line and gets one back. When its end of the pipe closes, for whatever reason, all
-processes are stopped and the folder is removed. A program of its own, with nothing but the standard library: a parent
-that is killed cannot clean up, and its Ctrl-C must not reach Kafka before it is asked to stop.
+processes are stopped and the temporary folder is removed. A program of its own, with nothing but the standard
+library: a parent that is killed cannot clean up, and its Ctrl-C must not reach Kafka before it is asked to stop.
 """
 
 from __future__ import annotations
@@ -12,60 +12,89 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 STOP_SECONDS = 10
 
 
+class Supervisor:
+    """The processes of one parent."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[int, subprocess.Popen[bytes]] = {}
+        self.temporary: str | None = None
+
+    def obey(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one request and say how it went."""
+        match request:
+            case {"do": "make folder"}:
+                self.temporary = tempfile.mkdtemp(prefix="tocsin-kafka-")
+                return {"folder": self.temporary}
+            case {"do": "run", "commands": commands}:
+                return run_together(commands)
+            case {"do": "start", "node": int(node), "command": command, "log": log}:
+                with Path(log).open("ab") as file:
+                    self.nodes[node] = subprocess.Popen(  # noqa: S603  the parent is ours
+                        command, stdin=subprocess.DEVNULL, stdout=file, stderr=file
+                    )
+            case {"do": "stop", "node": int(node)} if node in self.nodes:
+                end(self.nodes[node], signal.SIGTERM)
+            case {"do": "kill", "node": int(node)} if node in self.nodes:
+                end(self.nodes[node], signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+        return {"running": [node for node, process in self.nodes.items() if process.poll() is None]}
+
+    def clean_up(self) -> None:
+        """End all nodes, in order if their data are kept, and remove what is not."""
+        for process in self.nodes.values():
+            if process.poll() is None:
+                process.kill() if self.temporary else process.terminate()
+        for process in self.nodes.values():
+            end(process, signal.SIGTERM)
+        if self.temporary:
+            shutil.rmtree(self.temporary, ignore_errors=True)
+
+
+def run_together(commands: list[list[str]]) -> dict[str, Any]:
+    """Run programs to their end, and return what the first that failed has said."""
+    running = [
+        subprocess.Popen(  # noqa: S603  the parent is ours
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        for command in commands
+    ]
+    said = [(process.communicate()[1], process.returncode) for process in running]
+    failed = [text.decode(errors="replace") for text, code in said if code]
+    return {"error": failed[0]} if failed else {}
+
+
+def end(process: subprocess.Popen[bytes], how: int) -> None:
+    """End a process, by force if it takes its time."""
+    if process.poll() is None:
+        process.send_signal(how)
+    try:
+        process.wait(timeout=STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def main() -> None:
     """Obey the parent until it is gone."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)  # a handler, as children would inherit SIG_IGN
-    nodes: dict[int, subprocess.Popen[bytes]] = {}
-    folder = None
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: None)  # a handler, as children would inherit SIG_IGN
+    supervisor = Supervisor()
     try:
         for line in sys.stdin:
-            request = json.loads(line)
-            if request["do"] == "remove":
-                folder = request["folder"]
-            print(json.dumps(obey(request, nodes)), flush=True)
+            try:
+                answer = supervisor.obey(json.loads(line))
+            except OSError as error:
+                answer = {"error": str(error)}
+            print(json.dumps(answer), flush=True)
     finally:
-        for node in nodes.values():
-            if node.poll() is None:
-                node.kill() if folder else node.terminate()
-        for node in nodes.values():
-            end(node, signal.SIGTERM)
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def obey(request: dict[str, Any], nodes: dict[int, subprocess.Popen[bytes]]) -> dict[str, Any]:
-    """Carry out one request and say how it went."""
-    node = nodes.get(request.get("node", 0))
-    if request["do"] == "start":
-        with Path(request["log"]).open("ab") as log:
-            nodes[request["node"]] = subprocess.Popen(
-                request["command"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, restore_signals=True
-            )
-    elif request["do"] == "stop" and node is not None:
-        end(node, signal.SIGTERM)
-    elif request["do"] == "kill" and node is not None:
-        end(node, signal.SIGKILL)
-    elif request["do"] == "exit code" and node is not None:
-        return {"exit_code": node.poll()}
-    return {}
-
-
-def end(node: subprocess.Popen[bytes], how: int) -> None:
-    """End a process, by force if it takes its time."""
-    if node.poll() is None:
-        node.send_signal(how)
-    try:
-        node.wait(timeout=STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        node.kill()
-        node.wait()
+        supervisor.clean_up()
 
 
 if __name__ == "__main__":
