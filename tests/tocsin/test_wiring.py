@@ -1,0 +1,58 @@
+"""From a configuration to what works through the topics."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from streams.processor import Record
+from tocsin.config import Configuration, ConfigurationError, load_configuration
+from tocsin.wiring import make_detector, make_processor, run_worker
+
+TREES = {"telemetry": {"detector": {"name": "river.HalfSpaceTrees"}, "scores": "all"}}
+
+
+def configuration(**settings: object) -> Configuration:
+    return Configuration.model_validate(settings)
+
+
+def test_telemetry_is_scored_by_the_detector_that_is_configured():
+    processor = make_processor(configuration(**TREES))("telemetry", 2, {})
+    event = {"source": "s", "timestamp": 1, "values": {"x": 1.0}}
+    (output,) = processor.process([Record("telemetry", 2, 0, 1.0, b"s", json.dumps(event).encode())]).outputs
+    assert output.topic == "scores"
+
+
+def test_a_processor_goes_on_from_the_states_it_is_given():
+    make = make_processor(configuration(**TREES, state={"key": "secret"}))
+    event = json.dumps({"source": "s", "timestamp": 1, "values": {"x": 1.0}}).encode()
+    records = [Record("telemetry", 0, 7, 1.0, b"s", event)]
+    first = make("telemetry", 0, {})
+    first.process(records)
+    states = {name: state for name, state in first.changes() if state is not None}
+    assert make("telemetry", 0, states).process(records).outcomes == {"replayed": 1}
+
+
+def test_transactions_are_decided():
+    processor = make_processor(configuration(**TREES))("transactions", 0, {})
+    event = {"transaction_id": "t", "timestamp": 1, "account": "a", "counterparty": "b", "amount": 5}
+    result = processor.process([Record("transactions", 0, 0, 1.0, b"a", json.dumps(event).encode())])
+    assert [output.topic for output in result.outputs] == ["decisions"]
+
+
+@pytest.mark.parametrize("use", [make_detector, make_processor, run_worker])
+def test_a_detector_that_cannot_be_made_is_a_fault_of_the_configuration(use):
+    wrong = configuration(telemetry={"detector": {"name": "river.HalfSpaceTree"}})
+    with pytest.raises(ConfigurationError) as raised:
+        use(wrong)
+    assert str(raised.value) == (
+        "telemetry.detector: there is no detector 'river.HalfSpaceTree': did you mean 'river.HalfSpaceTrees'?"
+    )
+
+
+def test_the_key_of_states_comes_from_the_environment_and_stays_secret():
+    found = load_configuration(environment={"TOCSIN_STATE__KEY": "hush"})
+    assert found.state.key is not None
+    assert found.state.key.get_secret_value() == "hush"
+    assert "hush" not in found.model_dump_json()
