@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class SignalScore:
+class SignalScore(msgspec.Struct, frozen=True):
     """One named signal's verdict on one event.
 
     Parameters
@@ -32,8 +31,7 @@ class SignalScore:
     started_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ValueExplanation:
+class ValueExplanation(msgspec.Struct, frozen=True):
     """One value of an event beside what was expected of it.
 
     Parameters
@@ -56,8 +54,7 @@ class ValueExplanation:
     contribution: float
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(msgspec.Struct, frozen=True):
     """A detector's calibrated and explained verdict on one event.
 
     Parameters
@@ -67,7 +64,7 @@ class Score:
     anomaly_score
         The p-value on a scale of 0 (usual) to 1 (never seen), comparable across sources and detectors.
     signals
-        Every signal's verdict, most significant first.
+        The signals that have something to say, most significant first; one that is not there found nothing.
     values
         Explanation per value, by name.
     warm_up
@@ -83,5 +80,5 @@ class Score:
     p_value: float
     anomaly_score: float
     signals: tuple[SignalScore, ...] = ()
-    values: dict[str, ValueExplanation] = field(default_factory=dict)
+    values: dict[str, ValueExplanation] = msgspec.field(default_factory=dict)
     warm_up: float = 1.0

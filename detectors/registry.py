@@ -1,0 +1,131 @@
+"""Finds detectors by name: ours, those that installed packages bring, and River's own."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from river import anomaly
+from river.base import AnomalyDetector
+
+from detectors.base import Detector
+from detectors.river_adapter import RiverDetector
+
+GROUP = "tocsin.detectors"
+"""Entry-point group in which packages announce their detectors."""
+
+RIVER = "river."
+"""Before the name of a class of ``river.anomaly``."""
+
+
+class DetectorError(ValueError):
+    """A detector cannot be made as the configuration says; the message says why and what to do."""
+
+
+class DetectorSettings(BaseModel):
+    """Which detector scores, and its parameters.
+
+    Examples
+    --------
+    >>> DetectorSettings(name="river.HalfSpaceTrees", parameters={"n_trees": 10}).name
+    'river.HalfSpaceTrees'
+
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field("auto", description="`auto`, a detector of an installed package, or `river.CLASS`.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Parameters of the detector, by name.")
+    scale: bool = Field(True, description="Put a MinMaxScaler before a detector of River.")
+
+
+def detector_factory(settings: DetectorSettings, state_key: bytes | None = None) -> Callable[[], Detector]:
+    """Return what makes a new source's detector.
+
+    Parameters
+    ----------
+    settings
+        Which detector, and its parameters.
+    state_key
+        Secret that signs the states of River's own detectors, which are pickles.
+
+    Raises
+    ------
+    detectors.registry.DetectorError
+        If there is no detector of this name or it does not take these parameters.
+
+    Examples
+    --------
+    >>> detector_factory(DetectorSettings())().score_one({"x": 1.0})
+    0.0
+    >>> detector_factory(DetectorSettings(name="river.HalfSpaceTree"))
+    Traceback (most recent call last):
+    ...
+    detectors.registry.DetectorError: there is no detector 'river.HalfSpaceTree': did you mean 'river.HalfSpaceTrees'?
+
+    """
+    if settings.name.startswith(RIVER):
+        estimator = _river_classes().get(settings.name)
+        if estimator is None:
+            raise DetectorError(_unknown(settings.name))
+        _make(settings, estimator)
+
+        def make() -> Detector:
+            return RiverDetector(_make(settings, estimator), scale=settings.scale, state_key=state_key)
+    else:
+        announced = _announced().get(settings.name)
+        if announced is None:
+            raise DetectorError(_unknown(settings.name))
+        detector = announced.load()
+
+        def make() -> Detector:
+            made: Detector = _make(settings, detector)
+            return made
+
+    if not isinstance(make(), Detector):
+        raise DetectorError(f"detector {settings.name!r} is no detectors.base.Detector: see the how-to on detectors")
+    return make
+
+
+def names() -> list[str]:
+    """Return the names of all detectors that there are."""
+    return sorted((*_announced(), *_river_classes()))
+
+
+def _make(settings: DetectorSettings, kind: Callable[..., Any]) -> Any:
+    try:
+        return kind(**settings.parameters)
+    except (TypeError, ValueError) as error:
+        taken = ", ".join(inspect.signature(kind).parameters) or "none"
+        raise DetectorError(f"detector {settings.name!r} cannot be made: {error}; its parameters: {taken}") from error
+
+
+@cache
+def _announced() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+@cache
+def _river_classes() -> dict[str, type[AnomalyDetector]]:
+    """Return River's detectors that take a record of several values and need no other detector inside."""
+    classes = {RIVER + name: getattr(anomaly, name) for name in anomaly.__all__}
+    return {
+        name: kind
+        for name, kind in classes.items()
+        if inspect.isclass(kind) and issubclass(kind, AnomalyDetector) and not _wraps_another(kind)
+    }
+
+
+def _wraps_another(kind: type) -> bool:
+    return "anomaly_detector" in inspect.signature(kind).parameters
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, names(), n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names())}"
+    return f"there is no detector {name!r}: {hint}"

@@ -1,0 +1,145 @@
+"""Any anomaly detector of River, or pipeline that ends in one, as a detector of this service."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import pickle
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from river import preprocessing
+from river.base import SupervisedAnomalyDetector
+
+from detectors.base import Detector, SnapshotError
+from detectors.calibration import Calibrator
+from detectors.score import Score, SignalScore, ValueExplanation
+from detectors.signals.arrival import Arrival
+
+FORMAT = 1
+KIND = "anomaly"
+WARM_UP = 100
+
+
+class RiverDetector(Detector):
+    """Calibrates what an estimator of ``river.anomaly`` scores into p-values, and keeps its state.
+
+    River's estimators have no state but their Python objects, so a snapshot holds a pickle. Whoever can write a pickle
+    can run code: it is signed with a secret, and one whose signature does not match is refused. Detectors that score a
+    target, such as ``GaussianScorer``, watch each value by itself, without other features.
+
+    Parameters
+    ----------
+    estimator
+        The estimator or pipeline.
+    scale
+        Whether to put a ``MinMaxScaler`` before it, which most of them want.
+    state_key
+        Secret that signs snapshots; without one none can be made.
+
+    Examples
+    --------
+    >>> from river import anomaly
+    >>> detector = RiverDetector(anomaly.HalfSpaceTrees(seed=1), state_key=b"secret")
+    >>> usual = [detector.process_one({"x": i % 10 / 10}) for i in range(600)]
+    >>> detector.process_one({"x": 5.0}).p_value < 0.05
+    True
+
+    """
+
+    def __init__(self, estimator: Any, scale: bool = True, state_key: bytes | None = None) -> None:
+        self.estimator, self.scale, self.state_key = estimator, scale, state_key
+        self._per_value = isinstance(estimator, SupervisedAnomalyDetector)
+        self._models: dict[str, Any] = {}
+        self._state = _State()
+
+    def score_one(self, x: Mapping[str, float], t: float | None = None) -> float:
+        """Return the estimator's raw score: of a detector that scores a target, that of its most anomalous value."""
+        return max(self._raw(x).values(), default=0.0)
+
+    def learn_one(self, x: Mapping[str, float], t: float | None = None) -> None:
+        """Learn from an event."""
+        if t is not None:
+            self._state.arrival.learn_one(t)
+        self._state.events += 1
+        if not self._per_value:
+            self._model("").learn_one(dict(x))
+            return
+        for name, value in x.items():
+            self._model(name).learn_one({}, value)
+
+    def process_one(self, x: Mapping[str, float], t: float | None = None) -> Score:
+        """Score an event, calibrate the score, then learn from it."""
+        found = []
+        for name, score in self._raw(x).items():
+            calibrator = self._state.calibrators.setdefault(name, Calibrator())
+            p_value = min(1.0, calibrator.process_one(_spread(score)) * (len(x) if self._per_value else 1))
+            if self._state.events >= WARM_UP and p_value < 1.0:
+                found.append(SignalScore(KIND, p_value, name or None))
+        self.learn_one(x, t)
+        found.sort(key=lambda signal: signal.p_value)
+        p_value = found[0].p_value if found else 1.0
+        share = 1.0 / max(len(x), 1)
+        values = {name: ValueExplanation(value, None, None, None, share) for name, value in x.items()}
+        warm_up = min(1.0, self._state.events / WARM_UP)
+        return Score(p_value, 1.0 - p_value**0.25, tuple(found), values, warm_up)
+
+    def silent_after(self) -> float | None:
+        """Seconds without an event after which this source counts as silent; ``None`` while unknown."""
+        return self._state.arrival.silent_after()
+
+    def snapshot(self) -> bytes:
+        """Return the state: plain data, and the estimator as a signed pickle."""
+        pickled = pickle.dumps(self._models)
+        return msgspec.msgpack.encode((FORMAT, self._state, self._sign(pickled), pickled))
+
+    def restore(self, state: bytes) -> None:
+        """Take up a state that ``snapshot`` gave, if it is signed with this ``state_key``."""
+        try:
+            version, plain, signature, pickled = msgspec.msgpack.decode(state, type=tuple[int, _State, bytes, bytes])
+        except msgspec.DecodeError as error:
+            raise SnapshotError(f"this is no state of a detector of River ({error}): reset the state") from error
+        if version != FORMAT:
+            raise SnapshotError(f"the state has format {version}, this program reads {FORMAT}: reset the state")
+        if not hmac.compare_digest(signature, self._sign(pickled)):
+            raise SnapshotError("the state is not signed with this state key: set the key that wrote it, or reset it")
+        self._state, self._models = plain, pickle.loads(pickled)  # noqa: S301  its signature has been checked
+
+    def _raw(self, x: Mapping[str, float]) -> dict[str, float]:
+        if self._per_value:
+            return {name: self._model(name).score_one({}, value) for name, value in x.items()}
+        return {"": self._model("").score_one(dict(x))}
+
+    def _model(self, name: str) -> Any:
+        model = self._models.get(name)
+        if model is None:
+            model = self.estimator.clone()
+            if self.scale and not self._per_value:
+                model = preprocessing.MinMaxScaler() | model
+            self._models[name] = model
+        return model
+
+    def _sign(self, pickled: bytes) -> bytes:
+        if not self.state_key:
+            raise SnapshotError(
+                "the state of a detector of River is a pickle and must be signed: set state.key, for instance with the"
+                " environment variable TOCSIN_STATE__KEY, or use the detector auto"
+            )
+        return hmac.digest(self.state_key, pickled, hashlib.sha256)
+
+
+class _State(msgspec.Struct, array_like=True):
+    """What is learned besides the estimator itself."""
+
+    events: int = 0
+    arrival: Arrival = msgspec.field(default_factory=Arrival)
+    calibrators: dict[str, Calibrator] = msgspec.field(default_factory=dict)
+
+
+def _spread(score: float) -> float:
+    """Return a raw score where a calibrator tells differences apart: many of River's lie between 0 and 1."""
+    if math.isnan(score):
+        return 0.0
+    return min(math.expm1(4.0 * score) if 0.0 <= score <= 1.0 else max(score, 0.0) + math.expm1(4.0), 1e9)
