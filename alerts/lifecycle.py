@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import msgspec
@@ -12,6 +13,14 @@ from alerts.summary import silence_sentence, summarise
 from detectors.score import Score, SignalScore
 
 SILENCE = "silence"
+
+ONSET_HALF_LIFE = 50
+"""Events after which what has been is half forgotten when it is asked whether something new begins."""
+
+ONSET_MARGIN = 0.5
+"""How far, in powers of ten of the p-value, an event must stand out from what has been to be something new."""
+
+_FADE = 0.5 ** (1 / ONSET_HALF_LIFE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +34,8 @@ class Step:
     alert
         Whether an alert fires now.
     alert_score
-        How strongly a new alert begins at this event, 0…1; 0 while one goes on.
+        How strongly something new begins at this event, 0…1: its anomaly score if it stands out from the events
+        before it, else 0. So it is 0 while an anomaly goes on, whether or not it was worth an alert.
 
     """
 
@@ -70,12 +80,13 @@ class Lifecycle:
 
     """
 
-    __slots__ = ("_alerts", "_calm", "_kinds", "_now", "_policy", "_source", "_stream")
+    __slots__ = ("_alerts", "_calm", "_kinds", "_now", "_peak", "_policy", "_source", "_stream")
 
     def __init__(self, stream: str, source: str, policy: Policy) -> None:
         self._stream, self._source, self._policy = stream, source, policy
         self._calm = policy.highest_fire_p
         self._now = float("-inf")
+        self._peak = 0.0
         self._kinds: dict[str, _Kind] = {}
         self._alerts: dict[str, Alert] = {}
 
@@ -96,17 +107,16 @@ class Lifecycle:
 
         """
         self._now = max(self._now, t)
+        onset = self._onset(score)
         if not self._alerts and (not score.signals or score.signals[0].p_value > self._calm):
-            return Step((), False, score.anomaly_score)
-        before = bool(self._alerts)
+            return Step((), False, onset)
         changes: list[Alert] = []
         strongest = _strongest(score)
         for kind in sorted(strongest.keys() | self._alerts.keys()):
             if kind != SILENCE:
                 self._step_kind(kind, strongest.get(kind), score, changes)
-        new = any(alert.version == 1 for alert in changes)
         firing = any(alert.state is State.FIRING for alert in (*self._alerts.values(), *changes))
-        return Step(tuple(changes), firing, score.anomaly_score if new or not before else 0.0)
+        return Step(tuple(changes), firing, onset)
 
     def silent(self, last: float, allowed: float) -> tuple[Alert, ...]:
         """Say that the source has sent nothing since ``last`` for longer than ``allowed`` seconds.
@@ -154,12 +164,18 @@ class Lifecycle:
         """Return the state as plain values."""
         for name, kind in self._kinds.items():
             kind.alert = self._alerts[name].encode() if name in self._alerts else None
-        return [self._now, {name: msgspec.to_builtins(kind) for name, kind in sorted(self._kinds.items())}]
+        return [self._now, self._peak, {name: msgspec.to_builtins(kind) for name, kind in sorted(self._kinds.items())}]
 
     def restore(self, state: list[object]) -> None:
         """Take up what ``snapshot`` gave."""
-        self._now, self._kinds = msgspec.convert(state, tuple[float, dict[str, _Kind]])
+        self._now, self._peak, self._kinds = msgspec.convert(state, tuple[float, float, dict[str, _Kind]])
         self._alerts = {name: Alert.model_validate_json(kind.alert) for name, kind in self._kinds.items() if kind.alert}
+
+    def _onset(self, score: Score) -> float:
+        strength = -math.log10(score.p_value)
+        new = strength > self._peak + ONSET_MARGIN
+        self._peak = max(self._peak * _FADE, strength)
+        return score.anomaly_score if new else 0.0
 
     def _step_kind(self, kind: str, signal: SignalScore | None, score: Score, changes: list[Alert]) -> None:
         thresholds = self._policy.of(kind)

@@ -26,7 +26,7 @@ LARGEST = 1e150
 """Larger values are taken for this one: its square is still a number."""
 
 PATTERN, SPIKE, LEVEL, SEASON, FLATLINE = "pattern", "spike", "level", "season", "flatline"
-WEIGHTS = {PATTERN: 0.70, SEASON: 0.10, SPIKE: 0.07, LEVEL: 0.07, FLATLINE: 0.06}
+WEIGHTS = {PATTERN: 0.75, SEASON: 0.10, SPIKE: 0.05, LEVEL: 0.05, FLATLINE: 0.05}
 """Share of the false alarms that each kind of signal may spend; they sum to 1."""
 
 SPECIFIC = 0.1

@@ -17,6 +17,7 @@ from detectors.base import Detector, SnapshotError
 from detectors.calibration import Calibrator
 from detectors.score import Score, SignalScore, ValueExplanation
 from detectors.signals.arrival import Arrival
+from detectors.signals.mean import Mean, Scale
 
 FORMAT = 1
 KIND = "anomaly"
@@ -42,9 +43,9 @@ class RiverDetector(Detector):
     Examples
     --------
     >>> from river import anomaly
-    >>> detector = RiverDetector(anomaly.HalfSpaceTrees(seed=1), state_key=b"secret")
-    >>> usual = [detector.process_one({"x": i % 10 / 10}) for i in range(600)]
-    >>> detector.process_one({"x": 5.0}).p_value < 0.05
+    >>> detector = RiverDetector(anomaly.StandardAbsoluteDeviation(), state_key=b"secret")
+    >>> usual = [detector.process_one({"x": i * 7919 % 101 / 101}) for i in range(600)]
+    >>> detector.process_one({"x": 5.0}).p_value < 0.01
     True
 
     """
@@ -74,8 +75,8 @@ class RiverDetector(Detector):
         """Score an event, calibrate the score, then learn from it."""
         found = []
         for name, score in self._raw(x).items():
-            calibrator = self._state.calibrators.setdefault(name, Calibrator())
-            p_value = min(1.0, calibrator.process_one(_spread(score)) * (len(x) if self._per_value else 1))
+            calibration = self._state.calibrations.setdefault(name, _Calibration())
+            p_value = min(1.0, calibration.process_one(score) * (len(x) if self._per_value else 1))
             if self._state.events >= WARM_UP and p_value < 1.0:
                 found.append(SignalScore(KIND, p_value, name or None))
         self.learn_one(x, t)
@@ -130,16 +131,28 @@ class RiverDetector(Detector):
         return hmac.digest(self.state_key, pickled, hashlib.sha256)
 
 
+class _Calibration(msgspec.Struct, array_like=True):
+    """Calibrates scores of any range: by how far they lie above their mean."""
+
+    mean: Mean = msgspec.field(default_factory=lambda: Mean(0.002))
+    scale: Scale = msgspec.field(default_factory=lambda: Scale(0.002, 8.0))
+    calibrator: Calibrator = msgspec.field(default_factory=Calibrator)
+
+    def process_one(self, score: float) -> float:
+        """Return the p-value of a raw score, then learn it; a score that is no number is one as usual."""
+        if not math.isfinite(score):
+            return 1.0
+        above, usual = score - self.mean.value, self.scale.value
+        p_value = self.calibrator.process_one(min(max(above / usual, 0.0), 1e9)) if usual else 1.0
+        if self.mean.n:
+            self.scale.learn_one(abs(above))
+        self.mean.learn_one(score)
+        return p_value
+
+
 class _State(msgspec.Struct, array_like=True):
     """What is learned besides the estimator itself."""
 
     events: int = 0
     arrival: Arrival = msgspec.field(default_factory=Arrival)
-    calibrators: dict[str, Calibrator] = msgspec.field(default_factory=dict)
-
-
-def _spread(score: float) -> float:
-    """Return a raw score where a calibrator tells differences apart: many of River's lie between 0 and 1."""
-    if math.isnan(score):
-        return 0.0
-    return min(math.expm1(4.0 * score) if 0.0 <= score <= 1.0 else max(score, 0.0) + math.expm1(4.0), 1e9)
+    calibrations: dict[str, _Calibration] = msgspec.field(default_factory=dict)
