@@ -67,9 +67,7 @@ class BroadcastReader:
             await self._consumer.start()
         return self._consumer
 
-    async def _between(
-        self, consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int
-    ) -> list[Record]:
+    async def _between(self, consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> list[Record]:
         """Return records from one offset up to another, or the first of them if they are many."""
         newest = self._newest.setdefault(tp, deque(maxlen=MOST_AT_ONCE))
         read_from = newest[-1].offset + 1 if newest and newest[0].offset <= start else start
@@ -85,9 +83,7 @@ class BroadcastReader:
         name = tp.topic.removeprefix(self._settings.topic_prefix)
         found: list[Record] = []
         while len(found) < MOST_AT_ONCE and await consumer.position(tp) < end:
-            fetched = await consumer.getmany(
-                tp, timeout_ms=1000, max_records=MOST_AT_ONCE - len(found)
-            )
+            fetched = await consumer.getmany(tp, timeout_ms=1000, max_records=MOST_AT_ONCE - len(found))
             for records in fetched.values():
                 found += [Record(name, r.partition, r.offset, r.timestamp / 1000, r.key, r.value) for r in records]
         return found

@@ -22,7 +22,7 @@ class OffsetCommits(Protocol):
         """Commit one partition's offset; false if the partition is no longer this worker's."""
 
 
-async def checkpoint(partition: Partition, offsets: OffsetCommits) -> None:
+async def checkpoint(partition: Partition, offsets: OffsetCommits, *, last: bool = False) -> None:
     """Make all that a partition has done durable.
 
     Outputs are published and acknowledged when ``process`` returns, which the lock waits for; then the changed
@@ -30,9 +30,12 @@ async def checkpoint(partition: Partition, offsets: OffsetCommits) -> None:
 
     A crash between any two steps costs nothing: records after the last marker come again, each key ignores
     those that its state has learned, and outputs that are already in the output topics are not sent again.
+
+    After the last one before another worker takes over, this partition does nothing any more.
     """
     async with partition.lock:
-        if partition.position is None or partition.dirty_since is None and partition.position == partition.covered:
+        partition.closed = last
+        if partition.position is None or not partition.has_news():
             return
         began = time.perf_counter()
         changes = list(partition.processor.changes())

@@ -36,6 +36,7 @@ OUTPUTS = ("decisions", "alerts", "scores", "dead-letters")
 """Topics that processors put out to, with as many partitions as the inputs."""
 
 TICK_SECONDS = 1.0
+STALLED_SECONDS = 120.0
 
 
 class Engine:
@@ -81,7 +82,7 @@ class Engine:
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stopping = False
         self._ready = False
-        self._checkpointed_at = time.monotonic()
+        self._checkpointed_at = self._progressed_at = time.monotonic()
         add_agents(self.app, list(self._names), self.process)
         self.app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         self.app.on_rebalance_complete.connect(self._on_recovered, weak=False)
@@ -101,15 +102,15 @@ class Engine:
         except Exception as error:
             self._fail(error)
             raise
-        lag = self.app.consumer.lag(partition.tp, partition.position or 0)
-        metrics.LAG.labels(partition.source.topic, partition.source.partition).set(lag or 0)
+        self._progressed_at = time.monotonic()
+        metrics.LAG.labels(partition.source.topic, partition.source.partition).set(self._lag(partition) or 0)
 
     async def stop(self, *, cleanly: bool) -> None:
         """Leave the group; if cleanly, after a checkpoint of all that has been processed."""
         self._stopping = True
         self._ready = False
         if cleanly:
-            await self._checkpoint(list(self.partitions.values()))
+            await self._checkpoint(list(self.partitions.values()), last=True)
         self.partitions.clear()
         await self.app.stop()
         await self._broadcasts.stop()
@@ -118,6 +119,9 @@ class Engine:
         """Say why this worker should be restarted."""
         if self.failure.done():
             return "failed"
+        quiet = time.monotonic() - self._progressed_at
+        if self._ready and quiet > STALLED_SECONDS and any(self._lag(p) for p in self.partitions.values()):
+            return f"stalled: no events for {quiet:.0f} s, though there are some"
         return None
 
     def unready(self) -> str | None:
@@ -136,7 +140,7 @@ class Engine:
         self._ready = False
         metrics.REBALANCES.inc()
         lost = [self.partitions[tp] for tp in revoked if tp in self.partitions]
-        await self._checkpoint(lost)
+        await self._checkpoint(lost, last=True)
         for partition in lost:
             del self.partitions[partition.tp]
         log.info("partitions_revoked", partitions=_listed(lost))
@@ -154,6 +158,7 @@ class Engine:
         self.partitions |= {partition.tp: partition for partition in opened}
         for name in self._names.values():
             metrics.PARTITIONS.labels(name).set(sum(p.source.topic == name for p in self.partitions.values()))
+        self._progressed_at = time.monotonic()
         self._ready = True
         seconds = round(time.perf_counter() - began, 3)
         log.info("partitions_assigned", partitions=_listed(self.partitions.values()), seconds=seconds)
@@ -182,15 +187,26 @@ class Engine:
             await asyncio.sleep(TICK_SECONDS)
             partitions = list(self.partitions.values())
             for partition in partitions:
-                if self._ready and self.app.consumer.lag(partition.tp, partition.position or 0) == 0:
+                if self._ready and self._lag(partition) == 0:
                     await partition.tick(time.time())
-            if time.monotonic() - self._checkpointed_at >= self._settings.state.checkpoint_seconds:
+            if self._checkpoint_is_due(partitions):
                 await self._checkpoint(partitions)
 
-    async def _checkpoint(self, partitions: Sequence[Partition]) -> None:
+    def _checkpoint_is_due(self, partitions: Sequence[Partition]) -> bool:
+        state = self._settings.state
+        if time.monotonic() - self._checkpointed_at >= state.checkpoint_seconds:
+            return True
+        return sum((p.position or 0) - (p.covered or 0) for p in partitions) >= state.checkpoint_records
+
+    async def _checkpoint(self, partitions: Sequence[Partition], *, last: bool = False) -> None:
         self._checkpointed_at = time.monotonic()
         for partition in partitions:
-            await checkpoint(partition, self.app.consumer)
+            await checkpoint(partition, self.app.consumer, last=last)
+
+    def _lag(self, partition: Partition) -> int | None:
+        """Return how many records wait, ``None`` while unknown."""
+        lag: int | None = self.app.consumer.lag(partition.tp, partition.position or 0)
+        return lag
 
     async def _watch_faust(self) -> None:
         crashed = asyncio.ensure_future(self.app._crashed.wait())

@@ -71,6 +71,7 @@ class Partition:
         self.position = position
         self.covered = position
         self.dirty_since: float | None = None
+        self.closed = False
         self._broadcasts = broadcasts
         self._batch_size = batch_size
         self._due_said = False
@@ -78,6 +79,8 @@ class Partition:
     async def process(self, batch: MicroBatch) -> None:
         """Process a micro-batch and publish what it leads to; records that came before are passed over."""
         async with self.lock:
+            if self.closed:
+                return
             await self._catch_up_with_broadcasts()
             records = self._new_records(batch)
             if records:
@@ -92,12 +95,16 @@ class Partition:
     async def tick(self, now: float) -> None:
         """Publish what is due by now, once all records that were processed in a run before have come again."""
         async with self.lock:
-            if not self.outlet.before.reaches(self.source, self.position or 0):
+            if not self.closed and not self.outlet.before.reaches(self.source, self.position or 0):
                 result = self.processor.tick(now)
                 if result.outputs:
                     self._mark_dirty()
                 await self._publish(result, due=True)
                 self._due_said = True
+
+    def has_news(self) -> bool:
+        """Say whether anything has happened since the last checkpoint."""
+        return self.dirty_since is not None or self.position != self.covered
 
     def checkpoint_taken(self, marker: Marker) -> None:
         """Note that all until now is durable."""

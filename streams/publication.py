@@ -187,12 +187,13 @@ def _digest(topic: str, key: bytes | None, value: bytes | None) -> bytes:
 def _record(output: Output, *, due: bool) -> tuple[bytes, bytes, Headers]:
     cause = output.cause
     position = f"{cause.topic}/{cause.partition}/{cause.offset}"
+    time = datetime.fromtimestamp(cause.timestamp, UTC).isoformat(timespec="milliseconds")
     headers: Headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", _digest(f"{output.topic}/{position}", output.key, output.value).hex().encode()),
         ("ce_source", f"/tocsin/{cause.topic}".encode()),
         ("ce_type", output.type.encode()),
-        ("ce_time", datetime.fromtimestamp(cause.timestamp, UTC).isoformat(timespec="milliseconds")[:-6].encode() + b"Z"),
+        ("ce_time", time.removesuffix("+00:00").encode() + b"Z"),
         ("ce_subject", output.key),
         ("content-type", b"application/json"),
         (POSITION, position.encode()),

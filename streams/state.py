@@ -96,7 +96,7 @@ class _PartitionStates(Mapping[str, bytes]):
 
     def __iter__(self) -> Iterator[str]:
         hidden = (MARKER_KEY, self._store.offset_key)
-        return (key.decode() for key in _database(self._store, self._partition).keys() if key not in hidden)
+        return (key.decode() for key in _keys(self._store, self._partition) if key not in hidden)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -114,6 +114,11 @@ class _Message(NamedTuple):
 
 class _Changed(NamedTuple):
     message: _Message
+
+
+def _keys(store: Any, partition: int) -> Iterable[bytes]:
+    keys: Iterable[bytes] = _database(store, partition).keys()
+    return keys
 
 
 def _database(store: Any, partition: int) -> Any:

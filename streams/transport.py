@@ -20,7 +20,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     _turn: int = 0
 
     async def _fetch_records(
-        self, consumer: Any, active_partitions: set[TP], timeout: float = 0.0, max_records: int | None = None
+        self,
+        consumer: Any,
+        active_partitions: set[TP],
+        timeout: float = 0.0,  # noqa: ASYNC109 - as Faust has it
+        max_records: int | None = None,
     ) -> Mapping[TP, Any]:
         """Take one micro-batch from each partition that has records, the first partition in turn first.
 
@@ -62,9 +66,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         by_topic = [[tp for tp in tps if tp.topic == topic] for topic in dict.fromkeys(tp.topic for tp in tps)]
         return [tp for one in by_topic for tp in one[self._turn % len(one) :] + one[: self._turn % len(one)]]
 
-    async def _wait_for_records(self, fetcher: Any, timeout: float) -> None:
+    async def _wait_for_records(self, fetcher: Any, seconds: float) -> None:
         waiter = fetcher._create_fetch_waiter()
-        done, _ = await driver.asyncio.wait([waiter], timeout=timeout)
+        done, _ = await driver.asyncio.wait([waiter], timeout=seconds)
         if not done:
             waiter.cancel()
         elif not fetcher._closed:

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from streams.changelog import TopicError, prepare_cluster
 from streams.engine import INPUTS, OUTPUTS, Engine, ProcessorFactory
 from streams.health import HealthServer
 from streams.logs import configure_logging
-from streams.settings import EngineSettings, StateSettings
+from streams.settings import EngineSettings, KafkaSettings, StateSettings
 from streams.state import StateError
 
 log = structlog.get_logger(__name__)
@@ -51,8 +52,7 @@ def run_worker(
     """
     configure_logging(settings.log)
     with asyncio.Runner() as runner:
-        code = runner.run(_run(settings, make_processor, inputs, outputs))
-    return code
+        return runner.run(_run(settings, make_processor, inputs, outputs))
 
 
 async def _run(
@@ -60,10 +60,20 @@ async def _run(
 ) -> int:
     stop = _stop_signal()
     try:
-        cluster = await prepare_cluster(settings.kafka, inputs)
-    except (TopicError, OSError) as error:
-        log.error("worker_failed", error=str(error))
+        return await _work(settings, make_processor, inputs, outputs, stop)
+    except (TopicError, StateError, KafkaError, OSError) as error:
+        log.error("worker_failed", error=_told(error, settings.kafka))  # noqa: TRY400 - one line says it all
         return 1
+
+
+async def _work(
+    settings: EngineSettings,
+    make_processor: ProcessorFactory,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    stop: asyncio.Future[None],
+) -> int:
+    cluster = await prepare_cluster(settings.kafka, inputs)
     with _own_directory(settings.state, cluster.id) as directory:
         engine = Engine(settings, make_processor, cluster, directory, outputs)
         health = HealthServer(settings.http, engine.unhealthy, engine.unready, engine.refresh_metrics)
@@ -83,10 +93,16 @@ async def _stop(engine: Engine, failure: BaseException | None) -> int:
     try:
         await asyncio.wait_for(engine.stop(cleanly=failure is None), STOP_SECONDS)
     except Exception as error:
-        log.error("worker_stop_failed", error=repr(error))
+        log.error("worker_stop_failed", error=repr(error))  # noqa: TRY400
         failure = failure or error
     log.info("worker_stopped", clean=failure is None)
     return 0 if failure is None else 1
+
+
+def _told(error: Exception, kafka: KafkaSettings) -> str:
+    if isinstance(error, KafkaError):
+        return f"no Kafka broker at {kafka.bootstrap_servers} does what it should ({error}): check KAFKA_BOOTSTRAP"
+    return " ".join(str(error).split())
 
 
 def _stop_signal() -> asyncio.Future[None]:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -20,6 +19,8 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
+from tocsin.broker import EmbeddedKafka
+
 TALLY = Path(__file__).parents[1] / "streams" / "tally.py"
 PARTITIONS = 4
 
@@ -27,19 +28,21 @@ PARTITIONS = 4
 class Bench:
     """Topics of their own, worker processes, and what went in and came out."""
 
-    def __init__(self, servers: str, folder: Path) -> None:
+    def __init__(self, servers: str, folder: Path, replicas: int = 1) -> None:
         self.servers = servers
         self.folder = folder
         self.prefix = f"engine-{uuid.uuid4().hex[:8]}-"
         self.workers: list[subprocess.Popen[bytes]] = []
         self.sent: dict[tuple[str, int], list[tuple[bytes | None, bytes | None]]] = defaultdict(list)
-        self._producer = KafkaProducer(bootstrap_servers=servers, linger_ms=10, max_request_size=4_000_000)
+        self._producer = KafkaProducer(
+            bootstrap_servers=servers, linger_ms=10, max_request_size=4_000_000, enable_idempotence=True
+        )
         admin = KafkaAdminClient(bootstrap_servers=servers)
         names = ("telemetry", "transactions", "alerts", "dead-letters")
         large = {"max.message.bytes": "4000000"}
         admin.create_topics(
-            [NewTopic(self.prefix + name, PARTITIONS, 1, topic_configs=large) for name in names]
-            + [NewTopic(self.prefix + "labels", 2, 1)]
+            [NewTopic(self.prefix + name, PARTITIONS, replicas, topic_configs=large) for name in names]
+            + [NewTopic(self.prefix + "labels", 2, replicas)]
         )
         admin.close()
 
@@ -125,6 +128,26 @@ class Bench:
         assert there >= wanted, f"{there} outputs of {wanted}; {[self.log(w)[-3:] for w in self.workers]}"
         time.sleep(1.5)
 
+    def wait_for_outputs(self, topic: str, count: int) -> None:
+        """Wait until an output topic holds so many records."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if sum(map(len, self.read(topic).values())) >= count:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"fewer than {count} on {topic}; {[self.log(w)[-3:] for w in self.workers]}")
+
+    def send_labels(self, count: int) -> None:
+        """Produce labels, and wait until Kafka has them."""
+        for i in range(count):
+            self._producer.send(self.prefix + "labels", key=b"l", value=b"%d" % i)
+        self.flush()
+
+    def restart_if_it_gave_up(self, worker: subprocess.Popen[bytes]) -> None:
+        """Do what a service manager does."""
+        if worker.poll() is not None:
+            self.start()
+
     def committed(self) -> dict[tuple[str, int], int]:
         """Return the group's committed offsets."""
         admin = KafkaAdminClient(bootstrap_servers=self.servers)
@@ -171,8 +194,15 @@ def position_of(record: Any) -> tuple[str, int, int]:
 
 
 @pytest.fixture
-def bench(kafka: Any, tmp_path: Path) -> Iterator[Bench]:
+def bench(kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(kafka.bootstrap_servers, tmp_path)
+    yield bench
+    bench.stop()
+
+
+@pytest.fixture
+def cluster_bench(kafka_cluster: EmbeddedKafka, tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(kafka_cluster.bootstrap_servers, tmp_path, replicas=3)
     yield bench
     bench.stop()
 
@@ -249,3 +279,60 @@ def test_state_comes_back_from_the_changelog_alone(bench: Bench) -> None:
     bench.send_numbers(10_000, seed=8)
     bench.wait_until_done()
     bench.check_outputs()
+
+
+@pytest.mark.slow
+def test_the_loss_of_a_broker_neither_loses_nor_repeats_an_output(
+    cluster_bench: Bench, kafka_cluster: EmbeddedKafka
+) -> None:
+    producing = in_background(lambda: cluster_bench.send_numbers(60_000, per_second=3_000))
+    worker = cluster_bench.start()
+    cluster_bench.wait_for_event(worker, "partitions_assigned")
+    for node in (1, 2):
+        time.sleep(2)
+        kafka_cluster.kill_node(node)
+        time.sleep(2)
+        kafka_cluster.start_node(node)
+    producing.join()
+    cluster_bench.restart_if_it_gave_up(worker)
+    cluster_bench.wait_until_done()
+    cluster_bench.check_outputs()
+
+
+def test_silence_is_told_once_though_the_worker_is_killed_after_telling(bench: Bench) -> None:
+    worker = bench.start(checkpoint_seconds=1000)
+    bench.wait_for_event(worker, "partitions_assigned")
+    bench.send("telemetry", b"mortal", b"1", 0)
+    bench.flush()
+    bench.wait_for_outputs("alerts", 2)
+    worker.kill()
+    worker.wait()
+    successor = bench.start()
+    bench.wait_for_event(successor, "partitions_assigned")
+    time.sleep(5)
+    said = [json.loads(record.value)["what"] for record in bench.read("alerts")[0]]
+    assert said == ["sum", "silent"]
+
+
+def test_labels_reach_every_partition_before_the_events_that_come_after_them(bench: Bench) -> None:
+    worker = bench.start()
+    bench.wait_for_event(worker, "partitions_assigned")
+    bench.send_labels(10)
+    for partition in range(PARTITIONS):
+        bench.send("transactions", b"account-%d" % partition, b"1", partition)
+    bench.flush()
+    bench.wait_until_done()
+    said = [json.loads(record.value)["labels"] for found in bench.read("alerts").values() for record in found]
+    assert said == [10] * PARTITIONS
+
+
+def test_a_worker_without_a_broker_says_so_in_one_line(tmp_path: Path) -> None:
+    settings = {"kafka": {"bootstrap_servers": "127.0.0.1:9"}, "state": {"directory": str(tmp_path)}}
+    ended = subprocess.run(
+        [sys.executable, str(TALLY), json.dumps(settings)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 1
+    said = json.loads(ended.stderr.splitlines()[-1])
+    assert said["event"] == "worker_failed"
+    assert said["error"].startswith("no Kafka broker at 127.0.0.1:9 ")
+    assert "Traceback" not in ended.stderr

@@ -50,9 +50,7 @@ class Tally:
             except ValueError:
                 result.outcomes["dead_letter"] += 1
                 content = json.dumps({"offset": record.offset, "size": len(record.value or b"")})
-                result.outputs.append(
-                    Output("dead-letters", record.key or b"", content.encode(), "tally.dead", record)
-                )
+                result.outputs.append(Output("dead-letters", record.key or b"", content.encode(), "tally.dead", record))
                 continue
             found = self._sum(key)
             if record.offset <= found.offset:
