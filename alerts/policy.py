@@ -59,7 +59,7 @@ class Thresholds(BaseModel):
     resolve_after: float = Field(0.0, ge=0, description="Seconds of normal events after which it resolves")
     resolve_after_events: int = Field(5, ge=1, description="Normal events in a row after which it resolves")
     warning_p: float = Field(1e-5, gt=0, lt=1, description="p-value at or below which severity is warning")
-    critical_p: float = Field(1e-8, gt=0, lt=1, description="p-value at or below which severity is critical")
+    critical_p: float = Field(1e-6, gt=0, lt=1, description="p-value at or below which severity is critical")
     gates: Gates = Field(default_factory=Gates, description="What an anomaly must be besides improbable")
 
     @model_validator(mode="after")
@@ -73,7 +73,7 @@ class Thresholds(BaseModel):
 
         Examples
         --------
-        >>> Thresholds().severity(1e-6).value
+        >>> Thresholds().severity(3e-6).value
         'warning'
 
         """

@@ -12,14 +12,9 @@ if TYPE_CHECKING:
 PHRASES = {
     "spike": "jumped to {value}, {side} the expected {expected}",
     "level": "has moved to {value}, {side} the expected {expected}",
-    "trend": "has drifted to {value}, {side} the expected {expected}",
-    "variance": "fluctuates unusually, now at {value} (expected {expected})",
-    "season": "is {value}, unusual for this time; {expected} is expected",
-    "shape": "moves in an unusual pattern, now at {value} (expected {expected})",
-    "rare": "took the rare value {value}",
+    "season": "is {value}, unusual for this time of day; {expected} is expected",
+    "pattern": "moves as it never has, now at {value} (expected {expected})",
     "flatline": "has been stuck at {value}",
-    "correlation": "no longer moves together with the other values, now at {value} (expected {expected})",
-    "joint": "is {value} where the other values make {expected} likely",
 }
 
 
@@ -38,10 +33,9 @@ def summarise(alert: Alert) -> str:
     name = alert.name or next(iter(alert.values), None)
     value = alert.values.get(name) if name else None
     said = f"{alert.source}: " + (_of_value(alert.kind, name, value) if name and value else f"{alert.kind} anomaly")
-    odds = f"about 1 in {number(1 / alert.p_value)} normal events" if alert.p_value > 0 else "never seen"
     since = f" since {clock(alert.started_at)}"
     until = f" until {clock(alert.updated_at)}" if alert.state.over else ""
-    return f"{said}{since}{until} ({alert.kind}; {odds} look like this)."
+    return f"{said}{since}{until} ({alert.kind}; {odds(alert.p_value)} normal events look like this)."
 
 
 def silence_sentence(source: str, last: float, allowed: float) -> str:
@@ -89,6 +83,20 @@ def number(value: float) -> str:
     if size >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}"
+
+
+def odds(p_value: float) -> str:
+    """Return how rare a p-value is, in words; beyond a million nobody knows.
+
+    Examples
+    --------
+    >>> odds(0.00037), odds(1e-9)
+    ('about 1 in 2,700', 'fewer than 1 in a million')
+
+    """
+    if p_value < 1e-6:
+        return "fewer than 1 in a million"
+    return f"about 1 in {float(f'{1 / p_value:.2g}'):,.0f}"
 
 
 def _of_value(kind: str, name: str, value: AlertValue) -> str:

@@ -47,7 +47,7 @@ class _Value(msgspec.Struct, array_like=True):
 
         The explanation's contribution is not a share yet, but how much there is to explain.
         """
-        expected, allowed = self._expected(t), self.spike.allowed
+        expected, allowed = self._expected(t)
         specific, kind = 1.0, PATTERN
         for p_value, weighted in (
             (self.season.process_one(value, t) * values / WEIGHTS[SEASON], SEASON),
@@ -62,19 +62,15 @@ class _Value(msgspec.Struct, array_like=True):
         p_value = self.pattern.process_one(value) * values / WEIGHTS[PATTERN]
         if p_value < 1.0:
             found.append(self._signal(kind if specific <= SPECIFIC else PATTERN, p_value, name, value, expected))
-        known = expected is not None and allowed > 0.0
-        return ValueExplanation(
-            value,
-            expected,
-            expected - allowed if known and expected is not None else None,
-            expected + allowed if known and expected is not None else None,
-            -math.log(min(p_value, specific, 1.0)),
-        )
+        lower = expected - allowed if expected is not None and allowed else None
+        upper = expected + allowed if expected is not None and allowed else None
+        return ValueExplanation(value, expected, lower, upper, -math.log(min(p_value, specific, 1.0)))
 
-    def _expected(self, t: float) -> float | None:
-        if not self.spike.level.n:
-            return None
-        return self.season.expected(t) if self.season.speaks(t) else self.spike.level.value
+    def _expected(self, t: float) -> tuple[float | None, float]:
+        """Return the value to expect at event time ``t``, and how far from it is still normal; 0 if nobody knows."""
+        if self.season.speaks(t):
+            return self.season.expected(t), self.season.allowed
+        return (self.spike.level.value if self.spike.level.n else None), self.spike.allowed
 
     def _signal(self, kind: str, p_value: float, name: str, value: float, expected: float | None) -> SignalScore:
         direction = 0 if expected is None or kind == FLATLINE else (value > expected) - (value < expected)
@@ -197,9 +193,7 @@ def _shared(explained: dict[str, ValueExplanation]) -> dict[str, ValueExplanatio
         return {name: _with(value, 1.0) for name, value in explained.items()}
     total = sum(value.contribution for value in explained.values())
     equal = 1.0 / max(len(explained), 1)
-    return {
-        name: _with(value, value.contribution / total if total else equal) for name, value in explained.items()
-    }
+    return {name: _with(value, value.contribution / total if total else equal) for name, value in explained.items()}
 
 
 def _with(value: ValueExplanation, contribution: float) -> ValueExplanation:

@@ -21,6 +21,9 @@ from detectors.signals.mean import Mean, Scale
 
 FORMAT = 1
 KIND = "anomaly"
+FIRST_SCORES = 20
+"""Scores not calibrated by: an estimator that has seen next to nothing may score anything."""
+
 WARM_UP = 100
 
 
@@ -74,7 +77,8 @@ class RiverDetector(Detector):
     def process_one(self, x: Mapping[str, float], t: float | None = None) -> Score:
         """Score an event, calibrate the score, then learn from it."""
         found = []
-        for name, score in self._raw(x).items():
+        known = self._state.events >= FIRST_SCORES
+        for name, score in self._raw(x).items() if known else ():
             calibration = self._state.calibrations.setdefault(name, _Calibration())
             p_value = min(1.0, calibration.process_one(score) * (len(x) if self._per_value else 1))
             if self._state.events >= WARM_UP and p_value < 1.0:

@@ -59,3 +59,8 @@ class Season(msgspec.Struct, array_like=True):
     def expected(self, t: float) -> float:
         """Return the mean of the hour of event time ``t``."""
         return self.hours[int(t % DAY // 3600)].value
+
+    @property
+    def allowed(self) -> float:
+        """Distance from its hour's mean that about 99 % of normal values keep to."""
+        return self.calibrator.limit * self.scale.value

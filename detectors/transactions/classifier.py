@@ -87,9 +87,7 @@ class AdditiveLogisticRegression(Classifier):
 
     VERSION = 1
 
-    def __init__(
-        self, curves: Mapping[str, Curve], learning_rate: float = 0.1, base_rate: float = 0.005
-    ) -> None:
+    def __init__(self, curves: Mapping[str, Curve], learning_rate: float = 0.1, base_rate: float = 0.005) -> None:
         self.curves = curves
         self.learning_rate = learning_rate
         self.base_rate = base_rate
@@ -126,9 +124,7 @@ class AdditiveLogisticRegression(Classifier):
         error = _probability(weights[0] + sum(heights)) - (1.0 if y else 0.0)
         self.learned[bool(y)] += 1
         rate, forget = self.learning_rate, 1.0 / min(sum(self.learned), 10_000)
-        self._means = [
-            mean + forget * (height - mean) for mean, height in zip(self._means, heights, strict=True)
-        ]
+        self._means = [mean + forget * (height - mean) for mean, height in zip(self._means, heights, strict=True)]
         squared[0] += error * error
         weights[0] -= rate * error / math.sqrt(squared[0])
         for name, low, per_step, last, first in self._places:
@@ -171,9 +167,7 @@ class AdditiveLogisticRegression(Classifier):
         """
         saved = decode_state(state, CurvesState, self.VERSION)
         if saved.curves != self._named_curves():
-            raise SnapshotError(
-                "the classifier's curves have changed; start it anew or restore the old settings"
-            )
+            raise SnapshotError("the classifier's curves have changed; start it anew or restore the old settings")
         self.learned = saved.learned
         self._weights = saved.weights
         self._squared_gradients = saved.squared_gradients

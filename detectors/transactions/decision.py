@@ -89,12 +89,8 @@ def explain(score: FraudScore, amount: float, most: int = 3) -> tuple[str, ...]:
 
     Features that say the same thing are one reason; only what raises the log-odds noticeably is named.
     """
-    strength = {
-        theme: sum(score.contributions.get(name, 0.0) for name in theme.features) for theme in _THEMES
-    }
-    telling = sorted(
-        (theme for theme in _THEMES if strength[theme] >= 0.5), key=lambda theme: -strength[theme]
-    )
+    strength = {theme: sum(score.contributions.get(name, 0.0) for name in theme.features) for theme in _THEMES}
+    telling = sorted((theme for theme in _THEMES if strength[theme] >= 0.5), key=lambda theme: -strength[theme])
     return tuple(theme.sentence(score.features, amount) for theme in telling[:most])
 
 
@@ -150,9 +146,7 @@ _THEMES = (
     _Theme(("amount", "amount_surprise"), _amount),
     _Theme(("amount_to_mean", "amount_to_maximum_30d", "amount_deviation", "habit_surprise"), _habit),
     _Theme(("large_7d", "large_14d"), _spree),
-    _Theme(
-        ("count_1h", "count_1d_to_habit", "sum_1d_to_habit", "since_last", "velocity_surprise"), _velocity
-    ),
+    _Theme(("count_1h", "count_1d_to_habit", "sum_1d_to_habit", "since_last", "velocity_surprise"), _velocity),
     _Theme(("hour", "weekday", "hour_habit"), _time),
     _Theme(("new_counterparty",), lambda _x, _amount: "first payment to this counterparty"),
     _Theme(("account_history",), lambda _x, _amount: "little is known of this account"),

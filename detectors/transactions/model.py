@@ -56,9 +56,7 @@ class FraudModelSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     learning_rate: float = Field(0.1, gt=0, le=1, description="Step of the online learning (AdaGrad)")
-    base_rate: float = Field(
-        0.005, gt=0, lt=1, description="Share of frauds expected before the first label has come"
-    )
+    base_rate: float = Field(0.005, gt=0, lt=1, description="Share of frauds expected before the first label has come")
     known_counterparties: int = Field(
         64, ge=1, le=1024, description="Counterparties remembered for each account, to know a new one"
     )

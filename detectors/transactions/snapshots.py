@@ -29,12 +29,9 @@ def decode_state(state: bytes, kind: type[State], version: int) -> State:
     try:
         saved = msgspec.msgpack.decode(state, type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise SnapshotError(
-            f"not a readable {kind.__name__}: {error}; restore an earlier snapshot"
-        ) from error
+        raise SnapshotError(f"not a readable {kind.__name__}: {error}; restore an earlier snapshot") from error
     if saved.version != version:
         raise SnapshotError(
-            f"{kind.__name__} has format {saved.version}, this version reads {version}; "
-            "use the release that wrote it"
+            f"{kind.__name__} has format {saved.version}, this version reads {version}; use the release that wrote it"
         )
     return saved

@@ -40,9 +40,7 @@ class TailHistogram:
 
     __slots__ = ("_counts", "_memory", "_per_octave", "_total")
 
-    def __init__(
-        self, per_octave: int = 4, memory: int = 1_000_000, counts: Sequence[int] | None = None
-    ) -> None:
+    def __init__(self, per_octave: int = 4, memory: int = 1_000_000, counts: Sequence[int] | None = None) -> None:
         self._per_octave = per_octave
         self._memory = memory
         size = (self.HIGHEST - self.LOWEST) * per_octave
