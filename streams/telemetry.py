@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
-from detectors.registry import DetectorSettings
 from pydantic import Field
 
 from alerts.alert import Alert
 from alerts.lifecycle import Lifecycle, Step
 from alerts.policy import Policy
 from detectors.base import Detector
+from detectors.registry import DetectorSettings
 from detectors.score import Score
 from streams.codec import Reason, Rejected, decode, misplaced, mistimed
 from streams.dead_letters import dead_letter
