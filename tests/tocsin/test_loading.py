@@ -128,9 +128,7 @@ def test_a_misspelt_variable_names_the_nearest_setting(tmp_path):
 
 def test_a_wrong_variable_is_named(tmp_path):
     (reason,) = reasons(tmp_path, "http:\n  port: 1\n", TOCSIN_HTTP__PORT="many")
-    assert reason.startswith(
-        "environment variable TOCSIN_HTTP__PORT: http.port: input should be a valid integer"
-    )
+    assert reason.startswith("environment variable TOCSIN_HTTP__PORT: http.port: input should be a valid integer")
 
 
 def test_an_unknown_key_has_its_line_and_the_nearest_known_one(tmp_path):
@@ -186,9 +184,7 @@ def test_a_python_tag_is_refused(tmp_path):
 
 
 def test_a_repeated_key_is_refused(tmp_path):
-    assert reasons(tmp_path, "http: {}\nkafka: {}\nhttp: {}\n") == [
-        "tocsin.yaml:3:1: http: written twice; keep one"
-    ]
+    assert reasons(tmp_path, "http: {}\nkafka: {}\nhttp: {}\n") == ["tocsin.yaml:3:1: http: written twice; keep one"]
 
 
 def test_a_value_that_contains_itself_is_refused(tmp_path):
@@ -226,9 +222,7 @@ def test_a_secret_in_a_list_is_refused_too(tmp_path):
 
 
 def test_a_secret_comes_from_the_environment(tmp_path):
-    settings = load(
-        tmp_path, "sinks:\n  - url: a\n", TOCSIN_KAFKA__PASSWORD="123", TOCSIN_SINKS__0__TOKEN="t"
-    )
+    settings = load(tmp_path, "sinks:\n  - url: a\n", TOCSIN_KAFKA__PASSWORD="123", TOCSIN_SINKS__0__TOKEN="t")
     assert settings.kafka.password.get_secret_value() == "123"
     assert settings.sinks[0].token.get_secret_value() == "t"
 
@@ -258,9 +252,7 @@ def test_a_secret_in_the_environment_goes_over_one_from_a_file(tmp_path):
 
 def test_a_secret_file_that_is_missing_is_named_with_its_line(tmp_path):
     (reason,) = reasons(tmp_path, "kafka:\n  password_file: nowhere\n")
-    assert reason.startswith(
-        "tocsin.yaml:2:18: kafka.password_file: cannot read the secret from nowhere: No such"
-    )
+    assert reason.startswith("tocsin.yaml:2:18: kafka.password_file: cannot read the secret from nowhere: No such")
 
 
 def test_a_secret_shows_in_no_dump(tmp_path):
