@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -50,7 +51,7 @@ class _Kind(msgspec.Struct, array_like=True):
     began: float = float("-inf")
     calm_events: int = 0
     calm_since: float | None = None
-    alert: bytes | None = None
+    alert: dict[str, Any] | None = None
 
 
 class Lifecycle:
@@ -163,13 +164,14 @@ class Lifecycle:
     def snapshot(self) -> list[object]:
         """Return the state as plain values."""
         for name, kind in self._kinds.items():
-            kind.alert = self._alerts[name].encode() if name in self._alerts else None
+            # Not as JSON: that rounds times to milliseconds, and what follows must be exact.
+            kind.alert = self._alerts[name].model_dump() if name in self._alerts else None
         return [self._now, self._peak, {name: msgspec.to_builtins(kind) for name, kind in sorted(self._kinds.items())}]
 
     def restore(self, state: list[object]) -> None:
         """Take up what ``snapshot`` gave."""
         self._now, self._peak, self._kinds = msgspec.convert(state, tuple[float, float, dict[str, _Kind]])
-        self._alerts = {name: Alert.model_validate_json(kind.alert) for name, kind in self._kinds.items() if kind.alert}
+        self._alerts = {name: Alert.model_validate(kind.alert) for name, kind in self._kinds.items() if kind.alert}
 
     def _onset(self, score: Score) -> float:
         strength = -math.log10(score.p_value)

@@ -91,10 +91,10 @@ class Auto(Detector):
     """The default: needs no tuning, knows from the first tens of events, and says why.
 
     Each value of a source is watched by five signals: a *pattern* that it has never shown, a *spike*, a shifted
-    *level*, a deviation from its daily *season*, a *flatline*. Each gives a conformal p-value. The smallest counts, each
-    divided by its signal's share of the false alarms and multiplied by the number of values (a weighted Bonferroni
-    correction), so the result is a p-value again, whatever the signals have in common. A new pattern in which
-    another signal speaks too is reported under that signal's name.
+    *level*, a deviation from its daily *season*, a *flatline*. Each gives a conformal p-value. The smallest counts,
+    each divided by its signal's share of the false alarms and multiplied by the number of values (a weighted
+    Bonferroni correction), so the result is a p-value again, whatever the signals have in common. A new pattern in
+    which another signal speaks too is reported under that signal's name.
 
     Its cost is about 20 µs for each value of an event, its state at most 8 KB for each value.
 

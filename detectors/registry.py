@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from river import anomaly
-from river.base import AnomalyDetector
+from river.base import AnomalyDetector, SupervisedAnomalyDetector
 
 from detectors.base import Detector
 from detectors.river_adapter import RiverDetector
@@ -41,6 +41,7 @@ class DetectorSettings(BaseModel):
 
     name: str = Field("auto", description="`auto`, a detector of an installed package, or `river.CLASS`.")
     parameters: dict[str, Any] = Field(default_factory=dict, description="Parameters of the detector, by name.")
+    seed: int = Field(0, description="Seed of a detector that draws random numbers, if it has a parameter `seed`.")
     scale: bool = Field(True, description="Put a MinMaxScaler before a detector of River.")
 
 
@@ -98,11 +99,14 @@ def names() -> list[str]:
 
 
 def _make(settings: DetectorSettings, kind: Callable[..., Any]) -> Any:
+    taken = inspect.signature(kind).parameters
+    seed = {"seed": settings.seed} if "seed" in taken else {}
     try:
-        return kind(**settings.parameters)
+        return kind(**seed | settings.parameters)
     except (TypeError, ValueError) as error:
-        taken = ", ".join(inspect.signature(kind).parameters) or "none"
-        raise DetectorError(f"detector {settings.name!r} cannot be made: {error}; its parameters: {taken}") from error
+        raise DetectorError(
+            f"detector {settings.name!r} cannot be made: {error}; its parameters: {', '.join(taken) or 'none'}"
+        ) from error
 
 
 @cache
@@ -111,13 +115,15 @@ def _announced() -> dict[str, EntryPoint]:
 
 
 @cache
-def _river_classes() -> dict[str, type[AnomalyDetector]]:
-    """Return River's detectors that take a record of several values and need no other detector inside."""
+def _river_classes() -> dict[str, type[AnomalyDetector | SupervisedAnomalyDetector]]:
+    """Return River's detectors, but for those that need another inside."""
     classes = {RIVER + name: getattr(anomaly, name) for name in anomaly.__all__}
     return {
         name: kind
         for name, kind in classes.items()
-        if inspect.isclass(kind) and issubclass(kind, AnomalyDetector) and not _wraps_another(kind)
+        if inspect.isclass(kind)
+        and issubclass(kind, (AnomalyDetector, SupervisedAnomalyDetector))
+        and not _wraps_another(kind)
     }
 
 
