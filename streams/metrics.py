@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import msgspec
 from prometheus_client import Counter, Gauge, Histogram
+
+from streams.processor import Output
 
 LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -46,3 +51,27 @@ CHECKPOINT_BYTES = Counter("tocsin_checkpoint_bytes_total", "Bytes of state writ
 PARTITIONS = Gauge("tocsin_partitions", "Partitions that this worker is assigned.", ["stream"])
 REBALANCES = Counter("tocsin_rebalances_total", "Times that this worker's partitions were redistributed.")
 READY = Gauge("tocsin_ready", "1 once this worker has recovered its state and takes events.")
+
+
+class _Letter(msgspec.Struct):
+    reason: str
+
+
+class _Change(msgspec.Struct):
+    kind: str
+    severity: str
+    state: str
+
+
+_decode_letter = msgspec.json.Decoder(_Letter).decode
+_decode_change = msgspec.json.Decoder(_Change).decode
+
+
+def count_outputs(outputs: Iterable[Output]) -> None:
+    """Count dead letters by their reasons, and changes of alerts by what they are."""
+    for output in outputs:
+        if output.topic == "dead-letters" and output.type == "tocsin.dead-letter.v1":
+            DEAD_LETTERS.labels(_decode_letter(output.value).reason).inc()
+        elif output.topic == "alerts" and output.type == "tocsin.alert.v1":
+            change = _decode_change(output.value)
+            ALERTS.labels(change.kind, change.severity, change.state).inc()

@@ -129,6 +129,7 @@ class Partition:
         metrics.REPEATS_AVOIDED.inc(len(result.outputs) - sent.total())
         for topic, count in sent.items():
             metrics.OUTPUTS.labels(topic).inc(count)
+        metrics.count_outputs(result.outputs)
         if not due:
             _observe_latency(result)
 
