@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -56,3 +58,13 @@ def test_the_key_of_states_comes_from_the_environment_and_stays_secret():
     assert found.state.key is not None
     assert found.state.key.get_secret_value() == "hush"
     assert "hush" not in found.model_dump_json()
+
+
+@pytest.mark.parametrize("command", [["check"], ["worker"], ["backtest", "telemetry", ".", "-o", "out"]])
+def test_a_detector_that_is_not_there_stops_every_command_with_one_line(command, tmp_path):
+    (tmp_path / "tocsin.yaml").write_text("telemetry:\n  detector: {name: autoo}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "tocsin", *command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "tocsin: telemetry.detector: there is no detector 'autoo': did you mean 'auto'?\n"
