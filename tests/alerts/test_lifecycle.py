@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -135,7 +137,7 @@ def test_every_alert_lives_in_order(events):
         lives.setdefault(alert.alert_id, []).append(alert)
     for life in lives.values():
         assert [alert.version for alert in life] == list(range(1, len(life) + 1))
-        assert all(before.updated_at <= after.updated_at for before, after in zip(life, life[1:], strict=False))
+        assert all(before.updated_at <= after.updated_at for before, after in itertools.pairwise(life))
         assert not any(alert.state.over for alert in life[:-1])
         assert [State.PENDING, State.FIRING].index(life[0].state) == 0
 

@@ -8,6 +8,7 @@ import math
 import random
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def test_kill_9_neither_loses_nor_repeats_an_alert(service: Service, pumps: Path
     worker.wait_until_ready()
     lines = sum(1 for _ in pumps.open()) - 1
     sending = subprocess.Popen(
-        ["python", "-m", "tocsin", "produce", "telemetry", str(pumps), "--rate", "2000"],
+        [sys.executable, "-m", "tocsin", "produce", "telemetry", str(pumps), "--rate", "2000"],
         env=service.environment,
         stdout=subprocess.DEVNULL,
     )
@@ -188,7 +189,7 @@ def test_health_readiness_and_metrics_are_served(service: Service) -> None:
 @pytest.mark.timeout(240)
 def test_the_demo_prints_a_plausible_summary() -> None:
     shown = subprocess.run(
-        ["python", "-m", "tocsin", "demo", "--duration", "30", "--json"],
+        [sys.executable, "-m", "tocsin", "demo", "--duration", "30", "--json"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
