@@ -174,7 +174,7 @@ class Lifecycle:
         self._alerts = {name: Alert.model_validate(kind.alert) for name, kind in self._kinds.items() if kind.alert}
 
     def _onset(self, score: Score) -> float:
-        strength = -math.log10(score.p_value)
+        strength = -math.log10(max(score.p_value, 1e-300))
         new = strength > self._peak + ONSET_MARGIN
         self._peak = max(self._peak * _FADE, strength)
         return score.anomaly_score if new else 0.0

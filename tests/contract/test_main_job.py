@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
@@ -131,10 +132,8 @@ def test_kill_9_neither_loses_nor_repeats_an_alert(service: Service, pumps: Path
     )
     chance = random.Random(3)
     for _ in range(3):
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             sending.wait(timeout=chance.uniform(0.5, 2.0))
-        except subprocess.TimeoutExpired:
-            pass
         worker.stop(signal.SIGKILL)
         worker.restart()
         worker.wait_until_ready()
@@ -191,6 +190,7 @@ def test_the_demo_prints_a_plausible_summary() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "tocsin", "demo", "--duration", "30", "--json"],
         cwd=REPOSITORY,
+        check=False,
         capture_output=True,
         text=True,
         timeout=200,
