@@ -15,7 +15,7 @@ PATTERNS = 128
 FEATURES = 4
 RADIUS = 1.0
 PULL = 0.03
-WARM_UP = 50
+WARM_UP = 30
 
 
 class Pattern(msgspec.Struct, array_like=True):
