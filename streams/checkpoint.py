@@ -22,8 +22,8 @@ class OffsetCommits(Protocol):
         """Commit one partition's offset; false if the partition is no longer this worker's."""
 
 
-async def checkpoint(partition: Partition, offsets: OffsetCommits, *, last: bool = False) -> None:
-    """Make all that a partition has done durable.
+async def checkpoint(partition: Partition, offsets: OffsetCommits, *, last: bool = False) -> list[int]:
+    """Make all that a partition has done durable, and return the sizes of the states written.
 
     Outputs are published and acknowledged when ``process`` returns, which the lock waits for; then the changed
     states are written and acknowledged, their marker last; then the offset is committed.
@@ -36,7 +36,7 @@ async def checkpoint(partition: Partition, offsets: OffsetCommits, *, last: bool
     async with partition.lock:
         partition.closed = last
         if partition.position is None or not partition.has_news():
-            return
+            return []
         began = time.perf_counter()
         changes = list(partition.processor.changes())
         marker = Marker(covered=partition.position, tails=partition.outlet.tails)
@@ -57,3 +57,4 @@ async def checkpoint(partition: Partition, offsets: OffsetCommits, *, last: bool
         seconds=round(seconds, 4),
         committed=committed,
     )
+    return [len(state) for _, state in changes if state is not None]

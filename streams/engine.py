@@ -103,7 +103,6 @@ class Engine:
             self._fail(error)
             raise
         self._progressed_at = time.monotonic()
-        metrics.LAG.labels(partition.source.topic, partition.source.partition).set(self._lag(partition) or 0)
 
     async def stop(self, *, cleanly: bool) -> None:
         """Leave the group; if cleanly, after a checkpoint of all that has been processed."""
@@ -134,6 +133,10 @@ class Engine:
         dirty = [p.dirty_since for p in self.partitions.values() if p.dirty_since is not None]
         metrics.CHECKPOINT_AGE.set(now - min(dirty) if dirty else 0)
         metrics.READY.set(self.unready() is None)
+        if not self._ready:
+            return  # partitions are between workers
+        metrics.set_models((p.processor.detector, p.processor.models()) for p in self.partitions.values())
+        metrics.set_lags((*p.source, lag) for p in self.partitions.values() if (lag := self._lag(p)) is not None)
 
     async def _on_revoked(self, app: Any, revoked: set[TP], **extra: Any) -> None:
         """Finish the batch in hand and make everything durable, before another worker goes on from there."""
@@ -200,8 +203,9 @@ class Engine:
 
     async def _checkpoint(self, partitions: Sequence[Partition], *, last: bool = False) -> None:
         self._checkpointed_at = time.monotonic()
-        for partition in partitions:
-            await checkpoint(partition, self.app.consumer, last=last)
+        states = [state for p in partitions for state in await checkpoint(p, self.app.consumer, last=last)]
+        if states:
+            metrics.MODEL_BYTES.set(sum(states) / len(states))
 
     def _lag(self, partition: Partition) -> int | None:
         """Return how many records wait, ``None`` while unknown."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter as Count
+from collections.abc import Iterable, Mapping
+from itertools import product
 
 import msgspec
 from prometheus_client import Counter, Gauge, Histogram
 
+from alerts.alert import Severity, State
+from streams.codec import Reason
 from streams.processor import Output
 
 LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -26,7 +30,7 @@ REPEATS_AVOIDED = Counter(
 )
 DETECTOR_SECONDS = Histogram(
     "tocsin_detector_seconds",
-    "Time to score and learn one event, mean of a micro-batch.",
+    "Time to score and learn one event, from its bytes to its alerts; mean of a micro-batch.",
     ["detector"],
     buckets=(1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2),
 )
@@ -37,7 +41,7 @@ ANOMALY_SCORE = Histogram(
     buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),
 )
 MODELS = Gauge("tocsin_models", "Models in memory.", ["detector"])
-MODEL_BYTES = Gauge("tocsin_model_bytes", "Mean size of a model's state at the last checkpoint, serialised.")
+MODEL_BYTES = Gauge("tocsin_model_bytes", "Mean size of the states written at the last checkpoint, serialised.")
 LAG = Gauge("tocsin_consumer_lag", "Records not yet processed.", ["topic", "partition"])
 BATCH_SECONDS = Histogram(
     "tocsin_batch_seconds", "Time to process a micro-batch, without publication.", ["stream"], buckets=LATENCIES
@@ -65,6 +69,56 @@ class _Change(msgspec.Struct):
 
 _decode_letter = msgspec.json.Decoder(_Letter).decode
 _decode_change = msgspec.json.Decoder(_Change).decode
+
+
+def start_at_zero(outcomes: Mapping[str, Iterable[str]], kinds: Iterable[str]) -> None:
+    """Expose counters before anything is counted: Prometheus sees no increase in a series' first sample.
+
+    Parameters
+    ----------
+    outcomes
+        What may become of an event, by stream.
+    kinds
+        Kinds of alerts that are known beforehand.
+
+    """
+    for stream, found in outcomes.items():
+        for outcome in found:
+            EVENTS.labels(stream, outcome)
+    for reason in Reason:
+        DEAD_LETTERS.labels(reason)
+    for labels in product(kinds, Severity, State):
+        ALERTS.labels(*labels)
+
+
+def observe_batch(stream: str, detector: str, records: int, seconds: float) -> None:
+    """Note how long a processor took for a micro-batch."""
+    BATCH_SECONDS.labels(stream).observe(seconds)
+    DETECTOR_SECONDS.labels(detector).observe(seconds / records)
+
+
+def observe_scores(stream: str, scores: Iterable[float]) -> None:
+    """Note the scores that a micro-batch was given."""
+    histogram = ANOMALY_SCORE.labels(stream)
+    for score in scores:
+        histogram.observe(score)
+
+
+def set_models(found: Iterable[tuple[str, int]]) -> None:
+    """Set how many models each partition's detector has in memory."""
+    models: Count[str] = Count()
+    for detector, number in found:
+        models[detector] += number
+    MODELS.clear()
+    for detector, number in models.items():
+        MODELS.labels(detector).set(number)
+
+
+def set_lags(found: Iterable[tuple[str, int, int]]) -> None:
+    """Set how many records wait in each partition that this worker has now, and forget the others."""
+    LAG.clear()
+    for topic, partition, lag in found:
+        LAG.labels(topic, partition).set(lag)
 
 
 def count_outputs(outputs: Iterable[Output]) -> None:

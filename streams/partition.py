@@ -87,7 +87,7 @@ class Partition:
                 with Stopwatch() as watch:
                     result = self.processor.process(records)
                 self._batch_size.took(len(records), watch.seconds)
-                metrics.BATCH_SECONDS.labels(self.source.topic).observe(watch.seconds)
+                metrics.observe_batch(self.source.topic, self.processor.detector, len(records), watch.seconds)
                 self._mark_dirty()
                 await self._publish(result)
             self.position = max(batch.end, self.position or 0)
@@ -123,6 +123,7 @@ class Partition:
     async def _publish(self, result: Result, *, due: bool = False) -> None:
         for outcome, count in result.outcomes.items():
             metrics.EVENTS.labels(self.source.topic, outcome).inc(count)
+        metrics.observe_scores(self.source.topic, result.scores)
         if not result.outputs:
             return
         sent = await self.outlet.publish(result.outputs, due=due)

@@ -51,10 +51,11 @@ class Output:
 
 @dataclass(slots=True)
 class Result:
-    """What a batch led to: outputs in the order of their causes, and how many events had which outcome."""
+    """What a batch led to: outputs in the order of their causes, how many events had which outcome, their scores."""
 
     outputs: list[Output] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
+    scores: list[float] = field(default_factory=list)
 
 
 class Processor(Protocol):
@@ -67,6 +68,12 @@ class Processor(Protocol):
 
     broadcasts: tuple[str, ...]
     """Topics that every processor reads whole, such as ``labels``."""
+
+    detector: str
+    """Name of what scores the events, for the metrics; one of a few."""
+
+    def models(self) -> int:
+        """Return how many models are in memory."""
 
     def process(self, records: Sequence[Record]) -> Result:
         """Process records in the order of their offsets."""

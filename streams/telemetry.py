@@ -26,6 +26,7 @@ from streams.settings import Settings
 STREAM = "telemetry"
 FORMAT = 1
 REMEMBERED_IDS = 16
+OUTCOMES = ("scored", "duplicate", "dead_letter", "replayed")
 
 
 class TelemetrySettings(Settings):
@@ -125,6 +126,7 @@ class TelemetryProcessor:
         sink: ScoreSink | None = None,
     ) -> None:
         self._settings, self._partition = settings, partition
+        self.detector = settings.detector.name
         self._sink = sink
         self._states, self._make_detector = states, make_detector
         self._choice = ScoreChoice(settings.scores, settings.anomalous_p, settings.sample)
@@ -187,7 +189,8 @@ class TelemetryProcessor:
         for name, source in changed.items():
             yield name, source.snapshot()
 
-    def __len__(self) -> int:
+    def models(self) -> int:
+        """Return how many sources' detectors are in memory."""
         return len(self._sources)
 
     def _source(self, name: str) -> _Source:
@@ -235,6 +238,7 @@ class TelemetryProcessor:
         if event.event_id is not None:
             source.ids = [*source.ids[1 - REMEMBERED_IDS :], event.event_id]
         result.outcomes["scored"] += 1
+        result.scores.append(score.anomaly_score)
         self._put_out_score(source, record, event, score, step, result)
         if step.changes:
             self._publish(source, step.changes, record, result)

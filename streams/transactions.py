@@ -24,6 +24,10 @@ LARGEST_AMOUNT = 1e15
 """Amounts beyond count as this much: nobody pays it, and sums stay exact enough."""
 
 KIND = "fraud"
+OUTCOMES = (
+    *("approve", "review", "decline", "duplicate", "dead_letter", "replayed"),
+    *("label_learned", "label_corrected", "label_repeated", "label_missed"),
+)
 
 FRAUD_POLICY = Policy(
     default=Thresholds(
@@ -68,6 +72,7 @@ class TransactionProcessor:
     """
 
     broadcasts: tuple[str, ...] = ("labels",)
+    detector: str = KIND
 
     def __init__(
         self, settings: TransactionSettings, partition: int, states: Mapping[str, bytes] | None = None
@@ -113,6 +118,10 @@ class TransactionProcessor:
         """Say what is due by ``now``: with transactions, nothing is."""
         return Result()
 
+    def models(self) -> int:
+        """Return 1: a shard's accounts share its model."""
+        return 1
+
     def changes(self) -> Iterable[tuple[str, bytes | None]]:
         """Return the states changed since the last call; they must be stored in this order."""
         return self._shard.changes()
@@ -154,6 +163,7 @@ class TransactionProcessor:
         score = shard.model.score(features)
         decision = decide(self._settings.decision, score, amount, shard.model.frauds_learned)
         result.outcomes[decision.verdict] += 1
+        result.scores.append(score.probability)
         key = event.account.encode()
         decided = self._record(event, score, decision)
         result.outputs.append(Output("decisions", key, decided.encode(), "tocsin.decision.v1", record))

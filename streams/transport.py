@@ -76,7 +76,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def lag(self, tp: TP, position: int) -> int | None:
         """Return how many records lie after a position, ``None`` while unknown."""
-        end = self._ensure_consumer().highwater(tp)
+        consumer = self._ensure_consumer()
+        end = consumer.highwater(tp) if tp in consumer.assignment() else None
         return None if end is None else max(end - position, 0)
 
     async def committed(self, tp: TP) -> int | None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from alerts.lifecycle import SILENCE
+from detectors.auto import WEIGHTS
 from detectors.base import Detector
 from detectors.registry import DetectorError, detector_factory
+from detectors.river_adapter import KIND
 from streams.processor import Processor
-from streams.telemetry import STREAM, TelemetryProcessor
+from streams.shard import STREAM as TRANSACTIONS
+from streams.telemetry import OUTCOMES, STREAM, TelemetryProcessor
+from streams.transactions import KIND as FRAUD
+from streams.transactions import OUTCOMES as DECISIONS
 from streams.transactions import TransactionProcessor
 from tocsin.config import Configuration, ConfigurationError, Problem
 
@@ -63,6 +69,10 @@ def run_worker(configuration: Configuration) -> int:
         If the detector cannot be made.
 
     """
+    from streams.metrics import start_at_zero  # noqa: PLC0415 - a backtest exposes none
     from streams.worker import run_worker as work  # noqa: PLC0415 - a backtest needs no Faust
 
-    return work(configuration, make_processor(configuration))
+    processors = make_processor(configuration)
+    found = WEIGHTS if configuration.telemetry.detector.name == "auto" else (KIND,)
+    start_at_zero({STREAM: OUTCOMES, TRANSACTIONS: DECISIONS}, (*found, SILENCE, FRAUD))
+    return work(configuration, processors)

@@ -32,6 +32,8 @@ class Sum(msgspec.Struct, array_like=True):
 class Tally:
     """Puts out the count and sum of a key after each number, and says when a key called `mortal…` falls silent."""
 
+    detector = "tally"
+
     def __init__(self, topic: str, partition: int, states: Mapping[str, bytes]) -> None:
         self.broadcasts = ("labels",) if topic == "transactions" else ()
         self._states = states
@@ -92,6 +94,9 @@ class Tally:
                     cause = Record("telemetry", 0, found.offset, found.seen, key.encode(), b"")
                     result.outputs.append(self._say(key, "silent", found, cause))
         return result
+
+    def models(self) -> int:
+        return len(self._sums)
 
     def changes(self) -> Iterable[tuple[str, bytes | None]]:
         changed, self._changed = self._changed, set()
