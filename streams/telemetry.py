@@ -167,7 +167,7 @@ class TelemetryProcessor:
         result = Result()
         if self._awaited is None:
             self._awaited = []
-            for name in self._states:
+            for name in dict.fromkeys((*self._states, *self._sources)):
                 self._await(self._source(name))
         while self._awaited and self._awaited[0][0] < now:
             _, name = heapq.heappop(self._awaited)
