@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,29 @@ from typing import Any
 import click
 import typer
 from prometheus_client import REGISTRY
+from pydantic import BaseModel
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from generate_topics import kind, resolve, topics
+
+import streams.metrics  # noqa: F401  registers them
+from tocsin.cli import app
+from tocsin.config import Configuration
+from tocsin.config.fields import is_secret_at
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS / "reference"
+HELP = ["-h", "--help"]
 
 
 def command_line() -> str:
     """Return every command with its options."""
-    from tocsin.cli import app
-
     lines = ["# Command line", "", "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.", ""]
     for path, command in commands(typer.main.get_command(app), "tocsin"):
-        context = click.Context(command, info_name=path)
+        context = click.Context(
+            command, info_name=path, terminal_width=110, max_content_width=110, help_option_names=HELP
+        )
         lines += [f"## {path}", "", "```text", command.get_help(context).replace("\b", "").strip(), "```", ""]
     return "\n".join(lines)
 
@@ -35,69 +47,62 @@ def commands(command: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def configuration() -> str:
     """Return every setting with its type, default and meaning."""
-    from tocsin.config import Configuration
-
-    schema = Configuration.model_json_schema()
     lines = [
         "# Configuration",
         "",
         "One `tocsin.yaml`; environment variables go over it: `TOCSIN_` and the path in capitals, joined by `__`",
-        "(`TOCSIN_KAFKA__TOPIC_PREFIX`). `tocsin check` validates a file.",
+        "(`TOCSIN_KAFKA__TOPIC_PREFIX`). `KAFKA_BOOTSTRAP` is short for `TOCSIN_KAFKA__BOOTSTRAP_SERVERS`,",
+        "`TOCSIN_STATE_KEY` for `TOCSIN_STATE__KEY`. `tocsin check` validates a file and shows what is wrong, with",
+        "line and column; `tocsin check --schema` prints the JSON Schema, for an editor.",
+        "",
+        "A *secret* is refused in the file: set its variable, or write its name with `_file` and a path",
+        "(`password_file: /run/secrets/kafka`).",
+        "",
+        "Each kind under `policy.kinds` takes the settings of `policy.default`. What is left out there has the default",
+        "of `telemetry.policy.default` below, whatever the file says for `policy.default`.",
         "",
         "| setting | type | default | meaning |",
         "|---|---|---|---|",
     ]
-    lines += [f"| `{path}` | {kind} | {default} | {text} |" for path, kind, default, text in settings(schema, schema)]
+    schema = Configuration.model_json_schema()
+    for path, name, default, text in settings(schema, schema, Configuration()):
+        type_ = "secret" if is_secret_at(Configuration, tuple(path.split("."))) else name
+        lines.append(f"| `{path}` | {type_} | {default} | {text} |")
     return "\n".join([*lines, ""])
 
 
-def settings(schema: dict[str, Any], node: dict[str, Any], path: str = "") -> Iterator[tuple[str, str, str, str]]:
-    """Yield each leaf of the settings' tree."""
+def settings(
+    schema: dict[str, Any], node: dict[str, Any], defaults: BaseModel, path: str = ""
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yield each leaf of the settings' tree: path, type, default, meaning."""
+    values = defaults.model_dump(mode="json")
     for name, field in node.get("properties", {}).items():
         resolved = resolve(schema, field)
         here = f"{path}{name}"
         if "properties" in resolved:
-            yield from settings(schema, resolved, f"{here}.")
+            yield from settings(schema, resolved, getattr(defaults, name), f"{here}.")
         else:
-            default = f"`{json.dumps(field['default'])}`" if "default" in field else ""
+            value = sorted(values[name]) if isinstance(values[name], list) else values[name]
+            default = "" if value in (None, {}) else f"`{json.dumps(value)}`"
             text = " ".join(str(field.get("description", resolved.get("description", ""))).split())
             yield here, kind(schema, field), default, text.replace("|", "\\|")
 
 
-def resolve(schema: dict[str, Any], field: dict[str, Any]) -> dict[str, Any]:
-    """Follow a reference."""
-    if "$ref" in field:
-        return schema["$defs"][field["$ref"].rsplit("/", 1)[1]]
-    return field
-
-
-def kind(schema: dict[str, Any], field: dict[str, Any]) -> str:
-    """Return a field's type in words."""
-    if "anyOf" in field:
-        return " or ".join(kind(schema, option) for option in field["anyOf"])
-    resolved = resolve(schema, field)
-    if "enum" in resolved:
-        return ", ".join(f"`{value}`" for value in resolved["enum"])
-    if "const" in resolved:
-        return f"`{resolved['const']}`"
-    return str(resolved.get("format") or resolved.get("type", resolved.get("title", "any")))
-
-
 def metrics() -> str:
     """Return every metric of a worker."""
-    import streams.metrics  # noqa: F401  registers them
-
-    lines = ["# Metrics", "", "Served at `/metrics` of each worker.", "", "| metric | type | meaning |", "|---|---|---|"]
+    lines = ["# Metrics", "", "Served at `/metrics` of each worker. No label holds a source, account or id.", ""]
+    lines += ["| metric | type | labels | meaning |", "|---|---|---|---|"]
     families = sorted((f for f in REGISTRY.collect() if f.name.startswith("tocsin_")), key=lambda f: f.name)
     for family in families:
         name = f"{family.name}_total" if family.type == "counter" else family.name
-        lines.append(f"| `{name}` | {family.type} | {family.documentation} |")
+        labels = ", ".join(f"`{label}`" for label in REGISTRY._names_to_collectors[family.name]._labelnames)
+        lines.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
     return "\n".join([*lines, ""])
 
 
 def decisions() -> str:
     """Return an index of the decision records."""
-    lines = ["# Decisions", "", "Half a page each: context, decision, consequences.", ""]
+    lines = ["# Decisions", "", "A page each at most: context, decision, consequences.", ""]
     for path in sorted((DOCS / "decisions").glob("0*.md")):
         title = path.read_text().splitlines()[0].lstrip("# ")
         lines.append(f"- [{title}]({path.name})")
@@ -110,6 +115,7 @@ def main() -> None:
     (REFERENCE / "command-line.md").write_text(command_line())
     (REFERENCE / "configuration.md").write_text(configuration())
     (REFERENCE / "metrics.md").write_text(metrics())
+    (REFERENCE / "topics.md").write_text(topics())
     (DOCS / "decisions" / "index.md").write_text(decisions())
 
 

@@ -36,7 +36,28 @@ class ValueRecord(msgspec.Struct):
 
 
 class ScoreRecord(msgspec.Struct, omit_defaults=True):
-    """The JSON value of topic ``scores``; the record key is the source."""
+    """The JSON value of topic ``scores``; the record key is the source.
+
+    Parameters
+    ----------
+    timestamp, source, event_id, attributes
+        The event, as it came; the time in ISO 8601.
+    anomaly_score
+        How unusual the event is, 0…1; 0.9 is a p-value of 1e-4.
+    p_value
+        How often a normal event of this source looks at least this odd.
+    alert_score
+        The anomaly score if something new begins here, else 0.
+    alert
+        1 while an alert of this source fires.
+    warm_up
+        How far the detector has got with learning what is normal, 0…1.
+    signals
+        What each signal found, most significant first.
+    values
+        Each value beside what was expected of it.
+
+    """
 
     timestamp: str
     source: str

@@ -1,0 +1,180 @@
+"""Writes the page on topics: what each carries, field by field, from the types that the code decodes and encodes."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+
+from alerts.alert import Alert
+from streams.dead_letters import DeadLetter
+from streams.decisions import DecisionRecord
+from streams.processor import Output, Record
+from streams.schemas import LabelEvent, TelemetryEvent, TransactionEvent
+from streams.scores import ScoreRecord
+from streams.topics import DAY_MS, TopicSettings, topic_specs
+from tocsin.config import Configuration
+from tocsin.wiring import make_processor
+
+VALUES: dict[str, tuple[str, type]] = {
+    "telemetry": ("source", TelemetryEvent),
+    "transactions": ("account", TransactionEvent),
+    "labels": ("id", LabelEvent),
+    "scores": ("source", ScoreRecord),
+    "decisions": ("account", DecisionRecord),
+    "alerts": ("alert id", Alert),
+    "dead-letters": ("that of the original", DeadLetter),
+}
+
+TIME = 1767323045.0
+
+EVENTS: dict[str, dict[str, Any]] = {
+    "telemetry": {
+        "source": "pump-7",
+        "timestamp": "2026-01-02T03:04:05Z",
+        "values": {"temperature": 71.2, "pressure": None},
+        "attributes": {"site": "A"},
+        "event_id": "pump-7-000123",
+    },
+    "transactions": {
+        "transaction_id": "tx-1",
+        "timestamp": "2026-01-02T03:04:05Z",
+        "account": "card-7",
+        "counterparty": "shop-3",
+        "amount": 12.5,
+        "currency": "EUR",
+    },
+    "labels": {"id": "tx-1", "timestamp": "2026-01-09T03:04:05Z", "label": True, "by": "disputes"},
+}
+
+INTRODUCTION = """# Topics
+
+All values are JSON in UTF-8. `kafka.topic_prefix` is put before every name. `tocsin topics create` creates what is
+missing; sizes and times below are the defaults of `topics` in the [configuration](configuration.md).
+
+Times in are ISO 8601 (without a zone: UTC), epoch seconds, or epoch milliseconds. Times out are ISO 8601 in UTC.
+Unknown fields of telemetry and transactions are kept among the attributes. An event that cannot be taken goes to
+`dead-letters`.
+
+What a record leads to goes to the partition of the same number as the record. Each output has these headers:
+
+| header | value |
+|---|---|
+| `ce_id`, `ce_source`, `ce_type`, `ce_time`, … | [CloudEvents 1.0](https://cloudevents.io); `ce_subject` is the key |
+| `content-type` | `application/json` |
+| `tocsin-position` | topic, partition and offset of the record that caused it: `telemetry/0/1234` |
+| `tocsin-due` | `1` if it fell due as time passed, such as a silence; else absent |
+"""
+
+
+def topics() -> str:
+    """Return every topic with its settings, its fields and an example."""
+    examples = {**EVENTS, **outputs()}
+    parts = [INTRODUCTION]
+    for spec in topic_specs(TopicSettings()):
+        parts.append(f"## {spec.name}\n\n{spec.purpose.capitalize()}. {_kept(spec.config)}\n")
+        if spec.name not in VALUES:
+            parts.append("Reserved: this version publishes nothing here.\n")
+            continue
+        key, model = VALUES[spec.name]
+        parts.append(f"Key: {key}.\n")
+        parts.append("\n".join(["| field | type | meaning |", "|---|---|---|", *_rows(model)]) + "\n")
+        parts.append(f"```json\n{json.dumps(examples[spec.name], indent=2, ensure_ascii=False)}\n```\n")
+    return "\n".join(parts)
+
+
+def outputs() -> dict[str, dict[str, Any]]:
+    """Return an example of each output, made by the code that makes them live."""
+    make = make_processor(Configuration())
+    usual = [EVENTS["telemetry"] | {"timestamp": TIME + 10 * i, "values": _reading(i)} for i in range(500)]
+    telemetry = make("telemetry", 0, {}).process(_records("telemetry", [*usual, {"source": "pump-7"}])).outputs
+    suspicious = EVENTS["transactions"] | {"amount": 5_000.0, "counterparty": "shop-9"}
+    paid = [
+        EVENTS["transactions"] | {"transaction_id": f"tx-{i}", "amount": 10.0 + i % 7, "timestamp": TIME + 3600 * i}
+        for i in range(1000)
+    ]
+    last = suspicious | {"transaction_id": "tx-1000", "timestamp": TIME + 3600 * 1000}
+    decided = make("transactions", 0, {}).process(_records("transactions", [*paid, last])).outputs
+    return {name: _last(name, [*telemetry, *decided]) for name in ("scores", "dead-letters", "decisions")} | {
+        "alerts": _last("alerts", telemetry)
+    }
+
+
+def _reading(i: int) -> dict[str, float]:
+    return {"temperature": 93.0 if i == 499 else round(71 + math.sin(i / 9) + i * 7919 % 101 / 101, 2)}
+
+
+def _records(topic: str, events: list[dict[str, Any]]) -> list[Record]:
+    events = [event | ({"event_id": f"pump-7-{i}"} if topic == "telemetry" else {}) for i, event in enumerate(events)]
+    return [Record(topic, 0, i, TIME + 1e7, None, json.dumps(event).encode()) for i, event in enumerate(events)]
+
+
+def _last(topic: str, found: list[Output]) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads([output for output in found if output.topic == topic][-1].value)
+    return value
+
+
+def _kept(config: dict[str, str]) -> str:
+    if config["cleanup.policy"] == "compact":
+        return "Compacted: Kafka keeps the newest record of each key."
+    return f"Kept for {int(config['retention.ms']) / DAY_MS:g} days."
+
+
+def _rows(model: type) -> Iterator[str]:
+    """Yield a row of each field, nested ones below the field that holds them."""
+    pydantic = issubclass(model, BaseModel)
+    schema = model.model_json_schema(mode="serialization") if pydantic else msgspec.json.schema(model)
+    said = _documented(model)
+    for name, field in resolve(schema, schema).get("properties", {}).items():
+        text = field.get("description") or said.get(name, "")
+        needed = "" if name in resolve(schema, schema)["required"] or not _is_input(model) else " (optional)"
+        yield f"| `{name}` | {kind(schema, field)}{needed} | {text} |"
+        each = ".*" if "additionalProperties" in field else ""
+        for inner in _nested(schema, field):
+            for below, one in inner["properties"].items():
+                yield f"| `{name}{each}.{below}` | {kind(schema, one)} | {one.get('description', '')} |"
+
+
+def _is_input(model: type) -> bool:
+    return model in (TelemetryEvent, TransactionEvent, LabelEvent)
+
+
+def _nested(schema: dict[str, Any], field: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for held in (field.get("additionalProperties"), field.get("items")):
+        if isinstance(held, dict) and "properties" in resolve(schema, held):
+            yield resolve(schema, held)
+
+
+def _documented(model: type) -> dict[str, str]:
+    """Return what a type's docstring says of its parameters."""
+    section = re.search(r"Parameters\n-+\n(.*?)(\n\n|\Z)", inspect.getdoc(model) or "", re.DOTALL)
+    found: dict[str, str] = {}
+    for names, text in re.findall(r"^(\S.*)\n((?:    .*\n?)+)", section.group(1) if section else "", re.MULTILINE):
+        found |= dict.fromkeys(names.split(", "), " ".join(text.split()).replace("``", "`"))
+    return found
+
+
+def resolve(schema: dict[str, Any], field: dict[str, Any]) -> dict[str, Any]:
+    """Follow a reference."""
+    if "$ref" in field:
+        found: dict[str, Any] = schema["$defs"][field["$ref"].rsplit("/", 1)[1]]
+        return found
+    return field
+
+
+def kind(schema: dict[str, Any], field: dict[str, Any]) -> str:
+    """Return a field's type in words."""
+    if "anyOf" in field:
+        return " or ".join(kind(schema, option) for option in field["anyOf"])
+    resolved = resolve(schema, field)
+    if "enum" in resolved:
+        return ", ".join(f"`{value}`" for value in resolved["enum"])
+    if "const" in resolved:
+        return f"`{resolved['const']}`"
+    return str(resolved.get("format") or resolved.get("type", resolved.get("title", "any")))
