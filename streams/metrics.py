@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 from itertools import product
 
 import msgspec
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
 from alerts.alert import Severity, State
 from streams.codec import Reason
 from streams.processor import Output
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they would only double what Prometheus stores
 
 LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
