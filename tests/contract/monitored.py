@@ -121,13 +121,14 @@ class Monitored:
 
     def send_traffic(self) -> list[Message]:
         """Send events that move every metric, spread over some scrapes; return them."""
-        sent = []
+        sent: list[Message] = []
         for messages in zip(sliced(telemetry()), sliced(payments()), sliced(broken()), strict=True):
-            for topic, key, value in (message for part in messages for message in part):
-                sent.append((topic, key, value))
+            sent += [message for part in messages for message in part]
             for topic in ("telemetry", "labels", "transactions"):
                 self.service.produce(topic, [(k, v) for part in messages for t, k, v in part if t == topic])
             time.sleep(1.2)
+        events = sum(topic != "labels" for topic, _, _ in sent)
+        self.prometheus.wait_for(f'sum(tocsin_events_total{{outcome!~"label_.+"}}) >= {events}')
         self.prometheus.wait_for('sum(tocsin_alerts_total{kind="silence", state="firing"}) > 0')
         self.prometheus.wait_for("sum(tocsin_consumer_lag) == 0 and max(tocsin_checkpoint_age_seconds) == 0")
         return sent
@@ -156,7 +157,8 @@ def sliced(messages: list[Message]) -> Iterator[list[Message]]:
 
 def telemetry() -> list[Message]:
     """Eight sources, ten readings a second: one with spikes, one with a level that shifts, and then all are silent."""
-    chance, messages = random.Random(3), []
+    chance = random.Random(3)
+    messages: list[Message] = []
     for step in range(900):
         for number in range(8):
             flow = 12 + chance.gauss(0, 0.1)
@@ -173,7 +175,7 @@ def telemetry() -> list[Message]:
 def payments() -> list[Message]:
     """Four weeks of card payments with many frauds, and what is known of them five days later."""
     simulator = CardSimulator(seed=5, days=28, customers=25, terminals=40, fraud_rate=40.0, label_delay=5.0)
-    return [(topic, key, dict(value)) for topic, key, _, value in simulator.messages()]
+    return [(topic, key, json.dumps(value).encode()) for topic, key, _, value in simulator.messages()]
 
 
 def broken() -> list[Message]:

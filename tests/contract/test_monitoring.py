@@ -46,7 +46,7 @@ METRICS = {
     "tocsin_checkpoint_age_seconds": ("gauge", set()),
 }
 STREAMS = {"telemetry", "transactions"}
-VALUES = {
+VALUES: dict[str, set[str]] = {
     "stream": STREAMS,
     "outcome": {*telemetry.OUTCOMES, *transactions.OUTCOMES},
     "topic": STREAMS | {"alerts", "decisions", "scores", "dead-letters"},
