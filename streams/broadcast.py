@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -17,8 +18,10 @@ MOST_AT_ONCE = 5000
 class BroadcastReader:
     """Brings each processor up to the present end of its broadcast topics.
 
-    It belongs to no consumer group: where to go on is part of a processor's state. The newest records stay in
-    memory, for the other processors of this worker that want them next.
+    It belongs to no consumer group: where to go on is part of a processor's state. One connection follows the topics
+    all the time and keeps their newest records in memory, where every processor of this worker finds them. Another,
+    which never has a fetch under way that its questions would have to wait for, asks for the present ends and reads
+    what is older, after a restart.
 
     Parameters
     ----------
@@ -29,61 +32,126 @@ class BroadcastReader:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._consumer: AIOKafkaConsumer | None = None
+        self._follower: _Follower | None = None
+        self._asker: AIOKafkaConsumer | None = None
         self._topics: frozenset[str] = frozenset()
-        self._newest: dict[TopicPartition, deque[Record]] = {}
         self._lock = asyncio.Lock()
 
-    async def news(self, processor: Processor) -> Sequence[Record]:
-        """Return records that a processor has not yet taken in, none once it has reached the present end."""
-        async with self._lock:
-            consumer = await self._subscribed(frozenset(processor.broadcasts))
-            names = {self._settings.topic(name): name for name in processor.broadcasts}
-            absorbed = processor.absorbed()
-            found: list[Record] = []
-            for tp, end in (await consumer.end_offsets(list(consumer.assignment()))).items():
-                if tp.topic in names:
-                    start = absorbed.get((names[tp.topic], tp.partition), -1) + 1
-                    found += await self._between(consumer, tp, start, end)
-            return found
+    async def news(self, processor: Processor) -> AsyncIterator[Sequence[Record]]:
+        """Yield the records up to the present end that a processor has not yet taken in; it takes each lot at once."""
+        asker, follower = await self._connected(frozenset(processor.broadcasts))
+        names = {self._settings.topic(name): name for name in processor.broadcasts}
+        wanted = [tp for tp in follower.partitions if tp.topic in names]
+        for tp, end in (await asker.end_offsets(wanted)).items():
+            place = names[tp.topic], tp.partition
+            while (start := processor.absorbed().get(place, -1) + 1) < end:
+                await follower.wait_for(tp, end)
+                found = follower.between(tp, start, end)
+                if found is None:
+                    found = await self._read_past(asker, tp, start, min(end, follower.first(tp)))
+                if not found:
+                    break  # nothing is left there: the topic was compacted, or its records have expired
+                yield found
 
     async def stop(self) -> None:
-        """Close the connection."""
-        if self._consumer is not None:
-            await self._consumer.stop()
+        """Close the connections."""
+        if self._follower is not None and self._asker is not None:
+            await self._follower.stop()
+            await self._asker.stop()
+        self._follower = self._asker = None
 
-    async def _subscribed(self, topics: frozenset[str]) -> AIOKafkaConsumer:
-        if self._consumer is None or not topics <= self._topics:
-            await self.stop()
-            self._topics |= topics
-            names = [self._settings.topic(name) for name in sorted(self._topics)]
-            self._consumer = AIOKafkaConsumer(
-                *names,
-                **self._settings.client_options(),
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                fetch_max_wait_ms=50,  # how long a fetch already on its way delays one from another position
-            )
-            await self._consumer.start()
-        return self._consumer
+    async def _connected(self, topics: frozenset[str]) -> tuple[AIOKafkaConsumer, _Follower]:
+        async with self._lock:
+            if self._follower is None or self._asker is None or not topics <= self._topics:
+                await self.stop()
+                self._topics |= topics
+                self._asker = AIOKafkaConsumer(
+                    **self._settings.client_options(), enable_auto_commit=False, auto_offset_reset="earliest"
+                )
+                await self._asker.start()
+                names = [self._settings.topic(name) for name in sorted(self._topics)]
+                self._follower = _Follower(self._settings, names)
+                await self._follower.start()
+            return self._asker, self._follower
 
-    async def _between(self, consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> list[Record]:
-        """Return records from one offset up to another, or the first of them if they are many."""
-        newest = self._newest.setdefault(tp, deque(maxlen=MOST_AT_ONCE))
-        read_from = newest[-1].offset + 1 if newest and newest[0].offset <= start else start
-        if read_from < end:
-            if await consumer.position(tp) != read_from:
-                consumer.seek(tp, read_from)
-                if not newest or newest[-1].offset + 1 != read_from:
-                    newest.clear()
-            newest.extend(await self._read(consumer, tp, end))
-        return [record for record in newest if record.offset >= start]
-
-    async def _read(self, consumer: AIOKafkaConsumer, tp: TopicPartition, end: int) -> list[Record]:
-        name = tp.topic.removeprefix(self._settings.topic_prefix)
+    async def _read_past(self, asker: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> list[Record]:
         found: list[Record] = []
-        while len(found) < MOST_AT_ONCE and await consumer.position(tp) < end:
-            fetched = await consumer.getmany(tp, timeout_ms=1000, max_records=MOST_AT_ONCE - len(found))
-            for records in fetched.values():
-                found += [Record(name, r.partition, r.offset, r.timestamp / 1000, r.key, r.value) for r in records]
+        async with self._lock:
+            asker.assign([tp])
+            asker.seek(tp, start)
+            while len(found) < MOST_AT_ONCE and await asker.position(tp) < end:
+                fetched = await asker.getmany(tp, timeout_ms=1000, max_records=MOST_AT_ONCE - len(found))
+                found += [record for record in _records(self._settings, fetched.get(tp, ())) if record.offset < end]
+            asker.assign([])
         return found
+
+
+class _Follower:
+    """Follows topics from their present end on, and keeps the newest records."""
+
+    def __init__(self, settings: KafkaSettings, topics: list[str]) -> None:
+        self._settings = settings
+        self._consumer = AIOKafkaConsumer(*topics, **settings.client_options(), enable_auto_commit=False)
+        self._newest: dict[TopicPartition, deque[Record]] = {}
+        self._next: dict[TopicPartition, int] = {}
+        self._arrived = asyncio.Condition()
+        self._following: asyncio.Task[None] | None = None
+
+    @property
+    def partitions(self) -> list[TopicPartition]:
+        """All partitions of the topics."""
+        return list(self._next)
+
+    async def start(self) -> None:
+        """Connect and begin."""
+        await self._consumer.start()
+        partitions = list(self._consumer.assignment())
+        self._next = dict(await self._consumer.end_offsets(partitions))
+        self._newest = {tp: deque(maxlen=MOST_AT_ONCE) for tp in partitions}
+        for tp, end in self._next.items():
+            self._consumer.seek(tp, end)
+        self._following = asyncio.create_task(self._follow(), name="follow broadcasts")
+
+    async def stop(self) -> None:
+        """End and close the connection."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait([self._following])
+        await self._consumer.stop()
+
+    async def wait_for(self, tp: TopicPartition, end: int) -> None:
+        """Wait until all records of a partition before ``end`` are here."""
+        following = self._following
+        async with self._arrived:
+            await self._arrived.wait_for(lambda: self._next[tp] >= end or following is None or following.done())
+        if following is not None and following.done():
+            following.result()
+
+    def first(self, tp: TopicPartition) -> int:
+        """Return the first offset from which on all records of a partition are in memory."""
+        newest = self._newest[tp]
+        return newest[0].offset if newest else self._next[tp]
+
+    def between(self, tp: TopicPartition, start: int, end: int) -> list[Record] | None:
+        """Return the records from one offset up to another, ``None`` if not all are in memory any more."""
+        if start < self.first(tp):
+            return None
+        return [record for record in self._newest[tp] if start <= record.offset < end]
+
+    async def _follow(self) -> None:
+        try:
+            while True:
+                for tp, fetched in (await self._consumer.getmany(timeout_ms=60_000)).items():
+                    self._newest[tp].extend(_records(self._settings, fetched))
+                    self._next[tp] = fetched[-1].offset + 1
+                async with self._arrived:
+                    self._arrived.notify_all()
+        finally:
+            async with self._arrived:
+                self._arrived.notify_all()
+
+
+def _records(settings: KafkaSettings, fetched: Sequence[Any]) -> Iterator[Record]:
+    for r in fetched:
+        name = r.topic.removeprefix(settings.topic_prefix)
+        yield Record(name, r.partition, r.offset, r.timestamp / 1000, r.key, r.value)

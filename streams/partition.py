@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 from faust.types import TP
@@ -23,8 +23,8 @@ class LostRecordsError(RuntimeError):
 class Broadcasts(Protocol):
     """Topics that a processor reads whole."""
 
-    async def news(self, processor: Processor) -> Sequence[Record]:
-        """Return what the processor has not yet taken in."""
+    def news(self, processor: Processor) -> AsyncIterator[Sequence[Record]]:
+        """Yield what the processor has not yet taken in."""
 
 
 class Partition:
@@ -116,7 +116,7 @@ class Partition:
     async def _catch_up_with_broadcasts(self) -> None:
         if not self.processor.broadcasts:
             return
-        while news := await self._broadcasts.news(self.processor):
+        async for news in self._broadcasts.news(self.processor):
             self._mark_dirty()
             await self._publish(self.processor.absorb(news))
 

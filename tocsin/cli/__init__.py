@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 import typer.main
 
-from tocsin.cli import backtest, broker, check, produce, tail, topics, worker
+from tocsin.cli import backtest, broker, check, demo, produce, tail, topics, worker
 from tocsin.cli.errors import DONE, FAILED, WRONG_USAGE, report
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
+app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
 app.add_typer(produce.app, name="produce")
 app.command("tail")(tail.tail)

@@ -8,118 +8,125 @@ import threading
 import time
 import urllib.request
 from collections import Counter, deque
-from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
+from streams.publication import DUE
+from streams.settings import KafkaSettings
+
 OUTPUTS = ("alerts", "decisions", "dead-letters")
+NEWEST = 6
 
 
 class Observer:
     """An independent client of a running service: subscribes to its outputs and scrapes its metrics.
 
+    What was in the topics before it is made does not count.
+
     Parameters
     ----------
-    connection
-        Settings of kafka-python's consumer.
-    prefix
-        The topics' prefix.
-    produced_at
-        Gives when the record at a position ("topic/partition/offset") was produced, epoch seconds.
+    kafka
+        How to reach Kafka, and the topics' prefix.
     metrics_url
-        Where the worker's metrics are, if they are reachable.
+        Where the worker's metrics are.
 
     """
 
-    def __init__(
-        self,
-        connection: dict[str, Any],
-        prefix: str,
-        produced_at: Callable[[str], float | None],
-        metrics_url: str | None = None,
-    ) -> None:
-        self._connection, self._prefix = connection, prefix
-        self._produced_at, self._metrics_url = produced_at, metrics_url
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
+    def __init__(self, kafka: KafkaSettings, metrics_url: str) -> None:
         self.alerts: dict[str, dict[str, Any]] = {}
-        self.newest: deque[dict[str, Any]] = deque(maxlen=8)
+        self.newest: deque[dict[str, Any]] = deque(maxlen=NEWEST)
         self.decisions: dict[str, str] = {}
         self.dead_letters: Counter[str] = Counter()
         self.latencies: list[float] = []
-        self.metrics: dict[str, float] = {}
-        self.last_seen = time.monotonic()
-        self._timed: set[str] = set()
+        self.scraped_at = self.last_seen = time.monotonic()
+        self._metrics: dict[str, float] = {}
+        self._metrics_url = metrics_url
+        self._topics = {kafka.topic(name): name for name in OUTPUTS}
+        self._consumer = KafkaConsumer(**kafka.client_options(), enable_auto_commit=False)
+        self._assign()
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._read, name="observer", daemon=True),
+            threading.Thread(target=self._scrape, name="scraper", daemon=True),
+        ]
 
     def start(self) -> None:
         """Begin to watch."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Stop watching; what was seen stays."""
         self._stop.set()
-        self._thread.join(timeout=10)
+        for thread in self._threads:
+            thread.join(timeout=10)
+        self._consumer.close()
 
-    def quiet_for(self) -> float:
-        """Seconds since the last output came."""
-        return time.monotonic() - self.last_seen
+    def settled(self, since: float, quiet: float = 1.0) -> bool:
+        """Say whether the service has nothing left to do of what was produced before ``since`` (monotonic)."""
+        return (
+            self.scraped_at - since >= quiet
+            and self.metric("tocsin_consumer_lag") == 0
+            and time.monotonic() - self.last_seen >= quiet
+        )
 
     def metric(self, name: str) -> float:
         """Return a metric of the worker, summed over its labels; 0 if it is not there."""
-        return self.metrics.get(name, 0.0)
+        return self._metrics.get(name, 0.0)
 
-    def _run(self) -> None:
-        consumer = KafkaConsumer(**self._connection, auto_offset_reset="earliest", enable_auto_commit=False)
-        topics = {self._prefix + name: name for name in OUTPUTS}
-        consumer.assign(
-            [
-                TopicPartition(topic, partition)
-                for topic in topics
-                for partition in consumer.partitions_for_topic(topic) or ()
-            ]
-        )
-        scraped = 0.0
-        with contextlib.closing(consumer):
-            while not self._stop.is_set():
-                for records in consumer.poll(timeout_ms=200).values():
-                    for record in records:
-                        self._take(topics[record.topic], record)
-                if self._metrics_url and time.monotonic() - scraped > 1.0:
-                    scraped = time.monotonic()
-                    self._scrape(self._metrics_url)
+    def _assign(self) -> None:
+        partitions = [
+            TopicPartition(topic, partition)
+            for topic in self._topics
+            for partition in self._consumer.partitions_for_topic(topic) or ()
+        ]
+        self._consumer.assign(partitions)
+        for partition, end in self._consumer.end_offsets(partitions).items():
+            self._consumer.seek(partition, end)
 
-    def _take(self, topic: str, record: Any) -> None:
+    def _read(self) -> None:
+        while not self._stop.is_set():
+            for records in self._consumer.poll(timeout_ms=200).values():
+                for record in records:
+                    self.take(self._topics[record.topic], record.value, dict(record.headers or ()))
+
+    def take(self, topic: str, value: bytes | None, headers: dict[str, bytes]) -> None:
+        """Take in a record of an output topic."""
         self.last_seen = time.monotonic()
-        if record.value is None:
+        if value is None:
             return
-        value = json.loads(record.value)
+        content = json.loads(value)
         if topic == "alerts":
-            self._take_alert(value, dict(record.headers or ()))
+            self._take_alert(content, headers)
         elif topic == "decisions":
-            self.decisions[value["transaction_id"]] = value["decision"]
+            self.decisions[content["transaction_id"]] = content["decision"]
         else:
-            self.dead_letters[value["reason"]] += 1
+            self.dead_letters[content["reason"]] += 1
 
     def _take_alert(self, alert: dict[str, Any], headers: dict[str, bytes]) -> None:
-        name = alert["alert_id"]
-        firing_now = alert["state"] == "firing" and name not in self._timed
-        if alert["fired_at"] is not None:
-            self.alerts[name] = alert
-        if firing_now:
-            self._timed.add(name)
-            self.newest.appendleft(alert)
-            produced = self._produced_at(headers.get("tocsin-position", b"").decode())
-            if produced is not None:
-                self.latencies.append(time.time() - produced)
+        if alert["fired_at"] is None:
+            return
+        known = alert["alert_id"] in self.alerts
+        self.alerts[alert["alert_id"]] = alert
+        if known:
+            return
+        self.newest.appendleft(alert)
+        # What falls due as time passes is not caused by the arrival of an event.
+        if DUE not in headers and "ce_time" in headers:
+            produced = datetime.fromisoformat(headers["ce_time"].decode())
+            self.latencies.append(time.time() - produced.timestamp())
 
-    def _scrape(self, url: str) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310  our own worker's address
-                text = answer.read().decode()
-            totals: Counter[str] = Counter()
-            for family in text_string_to_metric_families(text):
-                for sample in family.samples:
-                    totals[sample.name] += sample.value
-            self.metrics = dict(totals)
+    def _scrape(self) -> None:
+        while not self._stop.wait(1.0):
+            begun = time.monotonic()
+            with contextlib.suppress(OSError, ValueError):
+                with urllib.request.urlopen(self._metrics_url, timeout=5) as answer:  # noqa: S310  our worker
+                    text = answer.read().decode()
+                totals: Counter[str] = Counter()
+                for family in text_string_to_metric_families(text):
+                    for sample in family.samples:
+                        totals[sample.name] += sample.value
+                self._metrics, self.scraped_at = dict(totals), begun

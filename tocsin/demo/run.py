@@ -17,8 +17,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
-from streams.topics import create_topics
 
+from streams.topics import create_topics
 from tocsin.broker import EmbeddedKafka
 from tocsin.config import Configuration
 from tocsin.demo.observer import Observer
@@ -31,9 +31,7 @@ class DemoError(RuntimeError):
     """The demo cannot go on; the message says why and what to do."""
 
 
-def run_demo(
-    configuration: Configuration, duration: float, console: Console, *, keep: bool = False
-) -> dict[str, Any]:
+def run_demo(configuration: Configuration, duration: float, console: Console, *, keep: bool = False) -> dict[str, Any]:
     """Run the whole service on real and simulated events, and say how it did.
 
     Parameters
@@ -60,9 +58,9 @@ def run_demo(
         if not brokers:
             with console.status("starting Apache Kafka"):
                 brokers = stack.enter_context(EmbeddedKafka()).bootstrap_servers
-        connection = {"bootstrap_servers": brokers}
         kafka = configuration.kafka.model_copy(update={"bootstrap_servers": brokers})
         configuration = configuration.model_copy(update={"kafka": kafka})
+        connection = kafka.client_options()
         create_topics(configuration.kafka, configuration.topics)
         with console.status("starting the worker"):
             url = stack.enter_context(_worker(brokers))
@@ -81,6 +79,29 @@ def run_demo(
         if keep:
             _keep(console, brokers, url)
         return summarise(producer, observer, seconds)
+
+
+def produce_demo(configuration: Configuration, brokers: str, duration: float) -> int:
+    """Produce the demo's events to a service that runs elsewhere, and return how many.
+
+    Parameters
+    ----------
+    configuration
+        Its topics' prefix and the credentials.
+    brokers
+        Where its Kafka is.
+    duration
+        Seconds over which they are produced.
+
+    """
+    kafka = configuration.kafka.model_copy(update={"bootstrap_servers": brokers})
+    producer = DemoProducer(kafka.client_options(), kafka.topic_prefix, duration)
+    producer.start()
+    with contextlib.suppress(KeyboardInterrupt):
+        while not producer.finished():
+            time.sleep(0.25)
+    producer.stop()
+    return producer.sent
 
 
 def _watch(producer: DemoProducer, observer: Observer, live: Live) -> None:

@@ -1,28 +1,28 @@
 """What the demo produces: this machine, a water network, a spacecraft, card payments, and broken events.
 
-A scene is an iterator of messages in the order of their times, so that one producer can interleave scenes.
+A scene is an iterator of messages in the order in which they are to be produced, so that one producer can interleave
+scenes. Events that are replayed keep their own times, in the past; only how fast they come is the demo's.
 """
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import json
-import multiprocessing
-import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import psutil
-from river import datasets
-
-from tocsin.demo.cards import CardSimulator
+from tocsin.demo.cards import DAY, CardSimulator
 from tocsin.demo.truth import WATER_SEGMENTS, Segment, Truth
 
 WATER_SOURCE = "water-network"
 SHUTTLE_SOURCE = "shuttle"
-HOST_SOURCE = "this-machine"
+BROKEN_SOURCE = "pump-1"
+
+SHUTTLE_EPISODES = 5
+SHUTTLE_EPISODE_RECORDS = 70
+"""As many labelled records as the data have: 7 % of 5,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,122 +35,90 @@ class Message:
     value: bytes
 
 
-def water(duration: float, truth: Truth) -> Iterator[Message]:
+def water(duration: float, truth: Truth, suffix: str = "") -> Iterator[Message]:
     """Replay River's WaterFlow: two months of hourly flow through a real pipeline branch."""
-    truth.segments.extend(WATER_SEGMENTS)
+    from river import datasets  # noqa: PLC0415 - start-up time
+
+    source = WATER_SOURCE + suffix
+    truth.mark(source, WATER_SEGMENTS, slack=6 * 3600.0)
     rows = [(x["Time"].astimezone(UTC), flow) for x, flow in datasets.WaterFlow()]
-    truth.record_times(WATER_SOURCE, [time.timestamp() for time, _ in rows])
+    truth.note_times(source, [time.timestamp() for time, _ in rows])
     for i, (time, flow) in enumerate(rows):
-        yield telemetry(duration * i / len(rows), WATER_SOURCE, time, {"flow": flow})
+        yield telemetry(duration * i / len(rows), source, time, {"flow": flow})
 
 
-def shuttle(duration: float, truth: Truth, rows: int = 5_000) -> Iterator[Message]:
-    """Replay the first rows of River's Shuttle: nine sensors of a spacecraft, anomalies labelled by UCI.
+def shuttle(duration: float, truth: Truth, rows: int = 5_000, suffix: str = "") -> Iterator[Message]:
+    """Replay records of River's Shuttle: nine sensors of a spacecraft, with a class for each record.
 
-    The data carry no times; they are given one second each.
+    NASA recorded them in the order of time, but they were published in random order and without times. So labelled
+    records stand alone between normal ones, which no spacecraft does. Here each fault lasts: normal records in
+    their order, and between them five episodes of labelled records in theirs. Each record gets a second.
     """
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-    for i, (x, anomalous) in enumerate(datasets.Shuttle().take(rows)):
+    source, start = SHUTTLE_SOURCE + suffix, datetime(2026, 1, 1, tzinfo=UTC)
+    begun: float | None = None
+    marks: list[Segment] = []
+    for i, (values, anomalous) in enumerate(_shuttle_rows(rows)):
         time = start + timedelta(seconds=i)
         if anomalous:
-            truth.anomalous_record(SHUTTLE_SOURCE, time.timestamp())
-        yield telemetry(duration * i / rows, SHUTTLE_SOURCE, time, x)
+            begun = time.timestamp() if begun is None else begun
+        elif begun is not None:
+            marks.append(Segment(begun, time.timestamp() - 1.0, "records of classes other than Rad Flow"))
+            begun = None
+            truth.mark(source, marks, slack=10.0)
+        yield telemetry(duration * i / rows, source, time, values)
 
 
-def cards(duration: float, truth: Truth, days: int = 60, seed: int = 7) -> Iterator[Message]:
+def _shuttle_rows(rows: int) -> Iterator[tuple[Mapping[str, float], bool]]:
+    from river import datasets  # noqa: PLC0415 - start-up time
+
+    normal = (x for x, anomalous in datasets.Shuttle() if not anomalous)
+    labelled = (x for x, anomalous in datasets.Shuttle() if anomalous)
+    calm = (rows - SHUTTLE_EPISODES * SHUTTLE_EPISODE_RECORDS) // (SHUTTLE_EPISODES + 1)
+    for _ in range(SHUTTLE_EPISODES):
+        yield from ((x, False) for x in itertools.islice(normal, calm))
+        yield from ((x, True) for x in itertools.islice(labelled, SHUTTLE_EPISODE_RECORDS))
+    yield from ((x, False) for x in itertools.islice(normal, calm))
+
+
+def cards(duration: float, truth: Truth, days: int = 90, seed: int = 7, suffix: str = "") -> Iterator[Message]:
     """Card payments with three kinds of fraud, simulated; a label for each a week (of their time) later."""
     simulator = CardSimulator(seed=seed, days=days)
-    start, span = simulator.start.timestamp(), days * 86_400.0
+    start, span = simulator.start.timestamp(), days * DAY
     for topic, key, time, value in simulator.messages():
-        if topic == "transactions":
-            truth.transactions += 1
-            if simulator.is_fraud(value["transaction_id"]):
-                truth.frauds.add(value["transaction_id"])
         at = duration * (time - start) / span
-        if at < duration:
-            yield Message(at, topic, key, json.dumps(value).encode())
+        if at >= duration:
+            return  # what is left are labels that come after the last payment
+        if topic == "transactions":
+            truth.payment(
+                value["transaction_id"] + suffix, key + suffix, time, fraud=simulator.is_fraud(value["transaction_id"])
+            )
+        named = {name: text + suffix for name, text in value.items() if name in NAMES and isinstance(text, str)}
+        yield Message(at, topic, key + suffix, json.dumps(value | named).encode())
 
 
-def broken(duration: float, seed: int = 7) -> Iterator[Message]:
+NAMES = frozenset({"transaction_id", "account", "counterparty", "id"})
+
+
+def broken(duration: float, truth: Truth, seed: int = 7, times: int = 3) -> Iterator[Message]:
     """Events as careless producers send them; each belongs in the dead letters."""
     chance = random.Random(seed)  # noqa: S311  a repeatable demo, not a secret
-    now = datetime.now(UTC).isoformat()
+    now = datetime.now(UTC).isoformat().encode()
+    event = b'{"source": "pump-1", "timestamp": "%s", "values": {"flow": %s}}'
     bad = (
         b"not json at all",
         b'{"source": "pump-1", "values": {"flow": 1.0}}',
-        b'{"source": "pump-1", "timestamp": "yesterday", "values": {"flow": 1.0}}',
-        b'{"source": "pump-1", "timestamp": "%s", "values": {"flow": NaN}}' % now.encode(),
-        b'{"source": "pump-1", "timestamp": "%s", "values": {"flow": "high"}}' % now.encode(),
-        b'{"source": "pump-1", "timestamp": "2999-01-01T00:00:00Z", "values": {"flow": 1.0}}',
+        event % (b"yesterday", b"1.0"),
+        event % (now, b"NaN"),
+        event % (now, b'"high"'),
+        event % (b"2999-01-01T00:00:00Z", b"1.0"),
         b"\xff\xfe\x00broken",
     )
-    for i in range(len(bad) * 3):
-        yield Message(
-            duration * (i + chance.random()) / (len(bad) * 3), "telemetry", "pump-1", bad[i % len(bad)]
-        )
+    truth.broken += len(bad) * times
+    for i, value in enumerate(bad * times):
+        yield Message(duration * (i + chance.random()) / (len(bad) * times), "telemetry", BROKEN_SOURCE, value)
 
 
-def telemetry(at: float, source: str, time: datetime, values: dict[str, float]) -> Message:
+def telemetry(at: float, source: str, time: datetime, values: Mapping[str, float]) -> Message:
     """Return a telemetry event as a message."""
     event = {"source": source, "timestamp": time.isoformat(), "values": values}
     return Message(at, "telemetry", source, json.dumps(event).encode())
-
-
-class HostSampler:
-    """This machine's own load, one reading per call, as rates since the call before.
-
-    Examples
-    --------
-    >>> sorted(HostSampler().read())
-    ['cpu_percent', 'disk_bytes_per_second', 'memory_percent', 'network_bytes_per_second']
-
-    """
-
-    def __init__(self) -> None:
-        psutil.cpu_percent()
-        self._before = self._counters()
-
-    def read(self, seconds: float = 1.0) -> dict[str, float]:
-        """Return the values since the last reading, ``seconds`` ago."""
-        before, self._before = self._before, self._counters()
-        disk, network = ((now - then) / seconds for now, then in zip(self._before, before, strict=True))
-        return {
-            "cpu_percent": psutil.cpu_percent(),
-            "memory_percent": psutil.virtual_memory().percent,
-            "disk_bytes_per_second": disk,
-            "network_bytes_per_second": network,
-        }
-
-    @staticmethod
-    def _counters() -> tuple[int, int]:
-        disk, network = psutil.disk_io_counters(), psutil.net_io_counters()
-        return (
-            disk.read_bytes + disk.write_bytes if disk else 0,
-            network.bytes_sent + network.bytes_recv if network else 0,
-        )
-
-
-def load_segment(start: float, end: float) -> Segment:
-    """Return the mark of the load that the demo makes on this machine."""
-    return Segment(HOST_SOURCE, start, end, "the processor load that the demo makes itself")
-
-
-@contextlib.contextmanager
-def processor_load() -> Iterator[None]:
-    """Keep every processor of this machine busy for as long as the block runs."""
-    context = multiprocessing.get_context("spawn")
-    burners = [context.Process(target=_burn, daemon=True) for _ in range(os.cpu_count() or 1)]
-    for burner in burners:
-        burner.start()
-    try:
-        yield
-    finally:
-        for burner in burners:
-            burner.terminate()
-            burner.join()
-
-
-def _burn() -> None:
-    os.nice(10)  # the service under demonstration goes first
-    while True:
-        pass
