@@ -106,9 +106,7 @@ class CardSimulator:
         """Yield transactions and their later labels in the order of time: topic, key, time and value."""
         delay = self.label_delay * DAY
         transactions = (("transactions", p.customer, p.time, _transaction(p)) for p in self.payments)
-        labels = (
-            ("labels", p.transaction_id, p.time + delay, _label(p, p.time + delay)) for p in self.payments
-        )
+        labels = (("labels", p.transaction_id, p.time + delay, _label(p, p.time + delay)) for p in self.payments)
         yield from heapq.merge(transactions, labels, key=lambda message: message[2])
 
     def _make_customers(self, count: int) -> list[Customer]:
@@ -119,14 +117,10 @@ class CardSimulator:
         for i in range(count):
             home = self._place(side)
             near = [
-                name
-                for name, place in zip(self._terminals, places, strict=True)
-                if math.dist(home, place) < radius
+                name for name, place in zip(self._terminals, places, strict=True) if math.dist(home, place) < radius
             ]
             if not near:
-                near = [
-                    min(zip(places, self._terminals, strict=True), key=lambda at: math.dist(home, at[0]))[1]
-                ]
+                near = [min(zip(places, self._terminals, strict=True), key=lambda at: math.dist(home, at[0]))[1]]
             customers.append(
                 Customer(f"card-{i}", self._chance.uniform(5, 100), self._chance.uniform(0, 4), tuple(near))
             )
@@ -144,9 +138,7 @@ class CardSimulator:
                     if 0 < second < DAY:
                         time = self.start.timestamp() + day * DAY + math.floor(second)
                         terminal = self._chance.choice(customer.terminals)
-                        payments.append(
-                            Payment("", time, customer.name, terminal, self._amount(customer.mean_amount))
-                        )
+                        payments.append(Payment("", time, customer.name, terminal, self._amount(customer.mean_amount)))
         payments.sort(key=lambda p: (p.time, p.customer))
         return [replace(payment, transaction_id=f"tx-{i}") for i, payment in enumerate(payments)]
 

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 import urllib.request
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from datetime import datetime
 from typing import Any
 
@@ -125,7 +125,7 @@ class Observer:
             with contextlib.suppress(OSError, ValueError):
                 with urllib.request.urlopen(self._metrics_url, timeout=5) as answer:  # noqa: S310  our worker
                     text = answer.read().decode()
-                totals: Counter[str] = Counter()
+                totals: dict[str, float] = defaultdict(float)
                 for family in text_string_to_metric_families(text):
                     for sample in family.samples:
                         totals[sample.name] += sample.value

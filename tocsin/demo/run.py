@@ -5,89 +5,100 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
+import threading
 import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 
-from streams.topics import create_topics
+from streams.settings import KafkaSettings
+from streams.topics import TopicSettings, create_topics
 from tocsin.broker import EmbeddedKafka
 from tocsin.config import Configuration
 from tocsin.demo.observer import Observer
 from tocsin.demo.producer import DemoProducer
+from tocsin.demo.settings import PARTITIONS, private_prefix
 from tocsin.demo.summary import summarise
 from tocsin.demo.view import View
+from tocsin.demo.worker import running_worker
+
+SETTLE_SECONDS = 30.0
+"""Longest wait for the last outputs once everything has been produced."""
 
 
-class DemoError(RuntimeError):
-    """The demo cannot go on; the message says why and what to do."""
-
-
-def run_demo(configuration: Configuration, duration: float, console: Console, *, keep: bool = False) -> dict[str, Any]:
+def run_demo(
+    configuration: Configuration,
+    duration: float,
+    console: Console,
+    report: Callable[[dict[str, Any]], None],
+    *,
+    keep: bool = False,
+) -> None:
     """Run the whole service on real and simulated events, and say how it did.
 
     Parameters
     ----------
     configuration
-        If it names brokers, they are used; otherwise an embedded Kafka is started and removed afterwards.
+        How to reach the Kafka of ``KAFKA_BOOTSTRAP``, if that is set; otherwise an embedded one is started and
+        removed afterwards.
     duration
         Seconds over which events are produced.
     console
         Where the live view goes.
+    report
+        Takes the summary.
     keep
         Whether to go on running, until interrupted, once everything has been produced.
 
     Raises
     ------
-    DemoError
+    tocsin.demo.worker.DemoError
         If the worker does not start.
     tocsin.broker.BrokerError
         If the embedded broker cannot be started.
+    streams.topics.TopicError
+        If the topics cannot be created.
 
     """
-    with contextlib.ExitStack() as stack:
-        brokers = os.environ.get("KAFKA_BOOTSTRAP")
-        if not brokers:
-            with console.status("starting Apache Kafka"):
-                brokers = stack.enter_context(EmbeddedKafka()).bootstrap_servers
-        kafka = configuration.kafka.model_copy(update={"bootstrap_servers": brokers})
-        configuration = configuration.model_copy(update={"kafka": kafka})
-        connection = kafka.client_options()
-        create_topics(configuration.kafka, configuration.topics)
+    with interruptible(), contextlib.ExitStack() as stack:
+        kafka = stack.enter_context(_kafka(configuration.kafka, console))
+        create_topics(kafka, TopicSettings(partitions=PARTITIONS))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-demo-")))
         with console.status("starting the worker"):
-            url = stack.enter_context(_worker(brokers))
-        producer = DemoProducer(connection, configuration.kafka.topic_prefix, duration)
-        observer = Observer(
-            connection, configuration.kafka.topic_prefix, producer.produced_at, metrics_url=f"{url}/metrics"
-        )
+            worker = running_worker(kafka.bootstrap_servers, kafka.topic_prefix, folder)
+            url = stack.enter_context(worker)
+        observer = Observer(kafka, f"{url}/metrics")
+        stack.callback(observer.stop)
+        producer = DemoProducer(kafka, duration)
+        stack.callback(producer.stop)
         started = time.monotonic()
         observer.start()
         producer.start()
-        stack.callback(observer.stop)
-        with contextlib.suppress(KeyboardInterrupt), Live(View(producer, observer), console=console) as live:
-            _watch(producer, observer, live)
-        seconds = time.monotonic() - started
-        producer.stop()
+        try:
+            with Live(View(producer, observer), console=console, auto_refresh=False) as live:
+                _watch(producer, observer, live)
+        except KeyboardInterrupt:
+            keep = False
+        report(summarise(producer.truth, observer, producer.sent, time.monotonic() - started))
         if keep:
-            _keep(console, brokers, url)
-        return summarise(producer, observer, seconds)
+            _keep(console, kafka, url)
 
 
 def produce_demo(configuration: Configuration, brokers: str, duration: float) -> int:
     """Produce the demo's events to a service that runs elsewhere, and return how many.
 
+    What is replayed gets names of its own each time: its events are as old as the time before, so the service would
+    refuse them from sources that it knows.
+
     Parameters
     ----------
     configuration
-        Its topics' prefix and the credentials.
+        Its topics, their prefix and the credentials.
     brokers
         Where its Kafka is.
     duration
@@ -95,86 +106,91 @@ def produce_demo(configuration: Configuration, brokers: str, duration: float) ->
 
     """
     kafka = configuration.kafka.model_copy(update={"bootstrap_servers": brokers})
-    producer = DemoProducer(kafka.client_options(), kafka.topic_prefix, duration)
-    producer.start()
-    with contextlib.suppress(KeyboardInterrupt):
-        while not producer.finished():
-            time.sleep(0.25)
-    producer.stop()
+    with interruptible():
+        create_topics(kafka, configuration.topics)
+        producer = DemoProducer(kafka, duration, suffix=f"-{datetime.now(UTC):%H%M%S}")
+        producer.start()
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                while not producer.finished():
+                    time.sleep(0.25)
+        finally:
+            producer.stop()
     return producer.sent
 
 
-def _watch(producer: DemoProducer, observer: Observer, live: Live) -> None:
-    """Show the view until everything is produced and its outputs have been quiet for a moment."""
-    while not producer.finished():
-        time.sleep(0.25)
-        live.refresh()
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and (
-        observer.quiet_for() < 1.5 or observer.metric("tocsin_consumer_lag") > 0
-    ):
-        time.sleep(0.25)
-        live.refresh()
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn the first signal that asks to end into KeyboardInterrupt; further ones do not disturb the cleaning up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}
 
+    def interrupt(number: int, frame: object) -> None:
+        for one in before:
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt
 
-def _keep(console: Console, brokers: str, url: str) -> None:
-    console.print(
-        f"Kept running; Ctrl-C ends it. From another terminal:\n"
-        f"  export KAFKA_BOOTSTRAP={brokers}\n"
-        f"  tocsin produce telemetry my-events.jsonl\n"
-        f"  tocsin tail alerts\n"
-        f"  curl {url}/metrics"
-    )
-    with contextlib.suppress(KeyboardInterrupt):
-        signal.pause()
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
-def _worker(brokers: str) -> Iterator[str]:
-    """Start one worker process and give the address of its web server once it is ready."""
-    with tempfile.TemporaryDirectory(prefix="tocsin-demo-") as folder:
-        port, log = _free_port(), Path(folder) / "worker.log"
-        environment = os.environ | {
-            "KAFKA_BOOTSTRAP": brokers,
-            "TOCSIN_STATE__DIRECTORY": f"{folder}/state",
-            "TOCSIN_HTTP__PORT": str(port),
-            "TOCSIN_HTTP__HOST": "127.0.0.1",
-        }
-        with log.open("wb") as out:
-            # Its own session: Ctrl-C reaches the demo alone, which then stops the worker in order.
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "tocsin", "worker"],
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env=environment,
-                start_new_session=True,
-            )
+def _kafka(settings: KafkaSettings, console: Console) -> Iterator[KafkaSettings]:
+    """Give the Kafka to use, and leave it as it was."""
+    if os.environ.get("KAFKA_BOOTSTRAP"):
+        own = settings.model_copy(update={"topic_prefix": private_prefix(settings.topic_prefix)})
         try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_until_ready(worker, url, log)
-            yield url
+            yield own
         finally:
-            worker.terminate()
-            try:
-                worker.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait()
+            _delete_topics(own)
+        return
+    with contextlib.ExitStack() as stack:
+        with console.status("starting Apache Kafka"):
+            embedded = stack.enter_context(EmbeddedKafka())
+        yield KafkaSettings(bootstrap_servers=embedded.bootstrap_servers)
 
 
-def _wait_until_ready(worker: subprocess.Popen[bytes], url: str, log: Path, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if worker.poll() is not None:
-            break
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/readyz", timeout=1):  # noqa: S310
-            return
-        time.sleep(0.1)
-    lines = log.read_text(errors="replace").splitlines()
-    raise DemoError(f"the worker did not get ready; its last words: {lines[-1] if lines else 'none'}")
+def _delete_topics(kafka: KafkaSettings) -> None:
+    from kafka.admin import KafkaAdminClient  # noqa: PLC0415  seldom needed
+    from kafka.errors import KafkaError  # noqa: PLC0415
+
+    with contextlib.suppress(KafkaError), contextlib.closing(KafkaAdminClient(**kafka.client_options())) as admin:
+        ours = [name for name in admin.list_topics() if name.startswith(kafka.topic_prefix)]
+        if ours:
+            admin.delete_topics(ours)
+        admin.delete_groups([kafka.group_id])
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _watch(producer: DemoProducer, observer: Observer, live: Live) -> None:
+    """Show the view until everything is produced and the service has nothing left to do."""
+    while not producer.finished():
+        time.sleep(0.25)
+        live.refresh()
+    finished = time.monotonic()
+    while time.monotonic() - finished < SETTLE_SECONDS and not observer.settled(finished):
+        time.sleep(0.25)
+        live.refresh()
+
+
+def _keep(console: Console, kafka: KafkaSettings, url: str) -> None:
+    prefix = f"  export TOCSIN_KAFKA__TOPIC_PREFIX={kafka.topic_prefix}\n" if kafka.topic_prefix else ""
+    console.print(
+        f"\nKept running; Ctrl-C ends it. From another terminal:\n"
+        f"  export KAFKA_BOOTSTRAP={kafka.bootstrap_servers}\n{prefix}"
+        f"  tocsin produce telemetry my-readings.csv\n"
+        f"  tocsin tail alerts\n"
+        f"  curl {url}/metrics",
+        highlight=False,
+        soft_wrap=True,
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)

@@ -89,9 +89,8 @@ def cards(duration: float, truth: Truth, days: int = 90, seed: int = 7, suffix: 
         if at >= duration:
             return  # what is left are labels that come after the last payment
         if topic == "transactions":
-            truth.payment(
-                value["transaction_id"] + suffix, key + suffix, time, fraud=simulator.is_fraud(value["transaction_id"])
-            )
+            name = str(value["transaction_id"])
+            truth.payment(name + suffix, key + suffix, time, fraud=simulator.is_fraud(name))
         named = {name: text + suffix for name, text in value.items() if name in NAMES and isinstance(text, str)}
         yield Message(at, topic, key + suffix, json.dumps(value | named).encode())
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -14,6 +17,8 @@ from tocsin.demo.observer import Observer
 from tocsin.demo.producer import DemoProducer
 
 COLOURS = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+HEADINGS = ("events/s", "events in", "lag", "event to alert", "alerts", "payments held up", "dead letters")
+WIDTH = 110
 
 
 class View:
@@ -26,38 +31,28 @@ class View:
 
     def __rich__(self) -> RenderableType:
         """Return the view as it is now."""
-        elapsed = time.monotonic() - self._started
+        elapsed, duration = time.monotonic() - self._started, self._producer.duration
         return Group(
-            Text("Tocsin: events in on Kafka, alerts out", style="bold"),
-            ProgressBar(
-                total=self._producer.duration, completed=min(elapsed, self._producer.duration), width=72
-            ),
+            Text("Tocsin: events in on Kafka, explained alerts out", style="bold"),
+            ProgressBar(total=duration, completed=min(elapsed, duration), width=WIDTH),
             self._figures(),
-            Panel(self._newest(), title="newest alerts", title_align="left"),
+            Panel(self._newest(), title="newest alerts", title_align="left", width=WIDTH),
         )
 
     def _figures(self) -> Table:
-        observer, latencies = self._observer, self._observer.latencies[-200:]
-        latency = f"{sorted(latencies)[len(latencies) // 2] * 1000:.0f} ms" if latencies else "–"
-        flagged = sum(decision != "approve" for decision in observer.decisions.values())
+        observer = self._observer
+        latencies = observer.latencies[-100:]
+        held_up = sum(decision != "approve" for decision in list(observer.decisions.values()))
         table = Table(box=None, padding=(0, 3, 0, 0))
-        for heading in (
-            "events/s",
-            "events in",
-            "lag",
-            "event to alert",
-            "alerts",
-            "flagged payments",
-            "dead letters",
-        ):
-            table.add_column(heading, justify="right")
+        for heading in HEADINGS:
+            table.add_column(heading, justify="right", header_style="dim", no_wrap=True)
         table.add_row(
             f"{self._events_per_second():,.0f}",
             f"{self._producer.sent:,}",
             f"{observer.metric('tocsin_consumer_lag'):,.0f}",
-            latency,
+            f"{median(latencies) * 1000:.0f} ms" if latencies else "–",
             str(len(observer.alerts)),
-            f"{flagged} of {len(observer.decisions):,}",
+            f"{held_up} of {len(observer.decisions):,}",
             str(sum(observer.dead_letters.values())),
         )
         return table
@@ -70,8 +65,16 @@ class View:
         return self._rate
 
     def _newest(self) -> RenderableType:
-        lines = Text()
-        for alert in list(self._observer.newest):
-            lines.append(f"{alert['severity']:<9}", style=COLOURS.get(alert["severity"], ""))
-            lines.append(f"{alert['summary']}\n")
-        return lines or Text("none yet: detectors are learning what is normal", style="dim")
+        newest = list(self._observer.newest)
+        if not newest:
+            return Text("none yet: the detectors are learning what is normal", style="dim")
+        lines = Table.grid(padding=(0, 2, 0, 0))
+        lines.add_column(no_wrap=True)
+        lines.add_column(overflow="fold")
+        for alert in newest:
+            lines.add_row(*_line(alert))
+        return lines
+
+
+def _line(alert: Mapping[str, Any]) -> tuple[Text, Text]:
+    return Text(alert["severity"], style=COLOURS.get(alert["severity"], "")), Text(alert["summary"])

@@ -44,7 +44,7 @@ def running_worker(brokers: str, topic_prefix: str, folder: Path) -> Iterator[st
     port, log = _free_port(), folder / "worker.log"
     with log.open("wb") as out:
         # A session of its own: Ctrl-C reaches the demo alone, which then stops the worker in order.
-        worker = subprocess.Popen(  # noqa: S603  a program of ours
+        worker = subprocess.Popen(
             [sys.executable, "-m", "tocsin", "worker"],
             cwd=folder,  # without the tocsin.yaml of the folder that the demo is started in
             stdin=subprocess.DEVNULL,
