@@ -1,0 +1,38 @@
+"""What a worker's metrics say, beside the monitoring of a live service in `tests/contract`."""
+
+from __future__ import annotations
+
+from prometheus_client import REGISTRY
+
+from streams import metrics
+
+
+def value(name: str, **labels: str) -> float | None:
+    return REGISTRY.get_sample_value(name, labels)
+
+
+def test_counters_are_there_before_anything_is_counted() -> None:
+    metrics.start_at_zero({"quiet": ["scored"]}, ["rare"])
+    assert value("tocsin_events_total", stream="quiet", outcome="scored") == 0
+    assert value("tocsin_alerts_total", kind="rare", severity="critical", state="firing") == 0
+    assert value("tocsin_dead_letters_total", reason="not_json") is not None
+
+
+def test_the_lag_of_a_partition_that_another_worker_has_now_is_forgotten() -> None:
+    metrics.set_lags([("telemetry", 0, 5), ("telemetry", 1, 7)])
+    metrics.set_lags([("telemetry", 1, 6)])
+    assert value("tocsin_consumer_lag", topic="telemetry", partition="0") is None
+    assert value("tocsin_consumer_lag", topic="telemetry", partition="1") == 6
+
+
+def test_models_are_added_up_over_the_partitions() -> None:
+    metrics.set_models([("auto", 3), ("fraud", 1), ("auto", 4)])
+    assert value("tocsin_models", detector="auto") == 7
+    assert value("tocsin_models", detector="fraud") == 1
+
+
+def test_every_score_is_counted_where_it_lies() -> None:
+    metrics.observe_scores("scored", [0.05, 0.2, 0.97])
+    assert value("tocsin_anomaly_score_bucket", stream="scored", le="0.1") == 1
+    assert value("tocsin_anomaly_score_bucket", stream="scored", le="0.9") == 2
+    assert value("tocsin_anomaly_score_count", stream="scored") == 3
