@@ -90,7 +90,9 @@ def label(offset: int, id: str, fraud: bool, time: float) -> Record:  # noqa: A0
 
 def test_each_transaction_gets_one_decision_in_order() -> None:
     decisions = values(uninterrupted(), "decisions")
-    assert [d["transaction_id"] for d in decisions] == [json.loads(r.value)["transaction_id"] for r in of("transactions")]
+    assert [d["transaction_id"] for d in decisions] == [
+        json.loads(r.value)["transaction_id"] for r in of("transactions")
+    ]
     assert all(0.0 < d["fraud_score"] < 1.0 for d in decisions)
 
 
@@ -295,9 +297,7 @@ def test_huge_amounts_are_decided_like_any_other() -> None:
     assert len(values(processor.process(records).outputs, "decisions")) == 5
 
 
-def scores(
-    processor: TransactionProcessor, payments: list[Record], labels: list[Record], after: Record
-) -> list[float]:
+def scores(processor: TransactionProcessor, payments: list[Record], labels: list[Record], after: Record) -> list[float]:
     outputs = processor.process(payments).outputs
     processor.absorb(labels)
     outputs += processor.process([after]).outputs

@@ -26,7 +26,8 @@ def broker(
 ) -> None:
     """Start an embedded Apache Kafka.
 
-    It prints the address and runs until Ctrl-C. It listens on a free port of this machine only. The first start fetches Kafka (about 54 MB).
+    It prints the address and runs until Ctrl-C. It listens on a free port of this machine only. The first start
+    fetches Kafka (about 54 MB).
 
     \b
     Example:

@@ -43,33 +43,34 @@ def report(error: BaseException, *, debug: bool) -> int:
         Whether to show where it happened.
 
     """
-    lines, code = _told(error)
     if debug:
         traceback.print_exception(error)
-    for line in lines:
-        print(f"tocsin: {line}", file=sys.stderr)  # noqa: T201
-    return code
+    for line in _said(error):
+        print(f"tocsin: {line}", file=sys.stderr)
+    return _code(error)
 
 
-def _told(error: BaseException) -> tuple[list[str], int]:
+def _code(error: BaseException) -> int:
     from tocsin.config.located import ConfigurationError  # noqa: PLC0415 - only when something went wrong
 
-    if isinstance(error, ConfigurationError):
-        return str(error).splitlines(), WRONG_USAGE
     if isinstance(error, CommandError):
-        return [_one_line(str(error))], error.exit_code
+        return error.exit_code
+    return WRONG_USAGE if isinstance(error, ConfigurationError | ClickError) else FAILED
+
+
+def _said(error: BaseException) -> list[str]:
     if isinstance(error, ClickError):
-        return [_usage(error)], WRONG_USAGE
+        return [_usage(error)]
     if isinstance(error, typer.Abort | KeyboardInterrupt):
-        return ["interrupted"], FAILED
+        return ["interrupted"]
     if isinstance(error, MemoryError):
-        return ["out of memory"], FAILED
-    if isinstance(error, OSError) and error.strerror:
-        return [_one_line(": ".join(filter(None, (_file_of(error), error.strerror))))], FAILED
+        return ["out of memory"]
     if _is_ours(error):
-        return [_one_line(str(error))], FAILED
+        return [_one_line(line) for line in str(error).splitlines()]
+    if isinstance(error, OSError) and error.strerror:
+        return [_one_line(": ".join(filter(None, (_file_of(error), error.strerror))))]
     name = type(error).__name__
-    return [f"unexpected {name}: {_one_line(str(error))}; add --debug to see where it happened"], FAILED
+    return [f"unexpected {name}: {_one_line(str(error))}; add --debug to see where it happened"]
 
 
 def _usage(error: Exception) -> str:

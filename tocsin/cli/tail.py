@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from kafka import KafkaConsumer, TopicPartition
     from kafka.consumer.fetcher import ConsumerRecord
 
-    from tocsin.config import Configuration
 
 TOPICS = ("alerts", "scores", "decisions", "dead-letters", "telemetry", "transactions", "labels")
 
@@ -41,14 +40,10 @@ def tail(
     from_beginning: Annotated[
         bool, typer.Option("--from-beginning", help="Start with the oldest record that the topic still holds.")
     ] = False,
-    count: Annotated[
-        int | None, typer.Option("-n", "--count", min=1, help="End after this many records.")
-    ] = None,
+    count: Annotated[int | None, typer.Option("-n", "--count", min=1, help="End after this many records.")] = None,
     until_end: Annotated[
         bool,
-        typer.Option(
-            "--until-end", help="Show what the topic holds now and end, instead of waiting for more."
-        ),
+        typer.Option("--until-end", help="Show what the topic holds now and end, instead of waiting for more."),
     ] = False,
     json_: Json = False,
     envelope: Annotated[
@@ -93,9 +88,7 @@ def _seek(kafka: KafkaConsumer, partitions: list[TopicPartition], *, beginning: 
         kafka.seek(partition, starts[partition])
 
 
-def _records(
-    kafka: KafkaConsumer, partitions: list[TopicPartition], *, forever: bool
-) -> Iterator[ConsumerRecord]:
+def _records(kafka: KafkaConsumer, partitions: list[TopicPartition], *, forever: bool) -> Iterator[ConsumerRecord]:
     ends = kafka.end_offsets(partitions)
     while forever or any(kafka.position(one) < ends[one] for one in partitions):
         polled = kafka.poll(timeout_ms=250)
