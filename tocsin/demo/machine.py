@@ -12,10 +12,11 @@ import psutil
 HOST_SOURCE = "this-machine"
 
 BUSY = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the demo
 seconds, megabytes = float(sys.argv[1]), int(sys.argv[2])
 if hasattr(os, "nice"):
-    os.nice(10)  # the service under demonstration goes first
+    os.nice(19)  # the service under demonstration goes first
 held = b"x" * (megabytes << 20)
 end = time.monotonic() + seconds
 while time.monotonic() < end:
@@ -76,11 +77,8 @@ class Load:
         # A tenth of what is free, but no more than a gigabyte.
         megabytes = min(psutil.virtual_memory().available // 10, 1 << 30) // processors >> 20
         command = [sys.executable, "-I", "-c", BUSY, str(seconds), str(megabytes)]
-        self._busy = [
-            # A session of its own: Ctrl-C is for the demo.
-            subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
-            for _ in range(processors)
-        ]
+        # No session of their own: Linux would schedule it as one of equal right, however nice they are.
+        self._busy = [subprocess.Popen(command, stdin=subprocess.DEVNULL) for _ in range(processors)]  # noqa: S603
 
     def over(self) -> bool:
         """Say whether it has ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -40,6 +41,9 @@ class DemoProducer:
         self._stop, self._started = threading.Event(), 0.0
         self._counting = threading.Lock()
         self._kafka = KafkaProducer(**kafka.client_options(), linger_ms=5, acks="all")
+        # What comes first is made now, and so all that is made only once: it is no part of the load to be seen.
+        self._messages = heapq.merge(*self._scenes(), key=lambda message: message.at)
+        self._first = next(self._messages)
         self._replayer = threading.Thread(target=self._replay, name="replay", daemon=True)
         self._host = threading.Thread(target=self._watch_host, name="host", daemon=True)
 
@@ -75,7 +79,7 @@ class DemoProducer:
         )
 
     def _replay(self) -> None:
-        for message in heapq.merge(*self._scenes(), key=lambda message: message.at):
+        for message in itertools.chain([self._first], self._messages):
             if self._stop.wait(max(0.0, message.at - self._elapsed())):
                 return
             self._send(message)

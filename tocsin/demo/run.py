@@ -74,7 +74,8 @@ def run_demo(
             url = stack.enter_context(worker)
         observer = Observer(kafka, f"{url}/metrics")
         stack.callback(observer.stop)
-        producer = DemoProducer(kafka, duration)
+        with console.status("preparing the events"):
+            producer = DemoProducer(kafka, duration)
         stack.callback(producer.stop)
         started = time.monotonic()
         observer.start()
