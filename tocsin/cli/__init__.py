@@ -23,7 +23,7 @@ app = typer.Typer(
     \b
     Example, with an embedded Kafka in one terminal and the service in another:
       tocsin broker
-      KAFKA_BOOTSTRAP=localhost:9092 tocsin worker
+      KAFKA_BOOTSTRAP=127.0.0.1:PORT tocsin worker   (the address that it printed)
     """,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},

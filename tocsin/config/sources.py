@@ -114,9 +114,7 @@ def _secret_behind(model: type[BaseModel], path: Path) -> Path | None:
     return secret if fields.is_secret_at(model, secret) else None
 
 
-def _lay_environment_over(
-    model: type[BaseModel], located: Located, environment: Mapping[str, str]
-) -> list[Problem]:
+def _lay_environment_over(model: type[BaseModel], located: Located, environment: Mapping[str, str]) -> list[Problem]:
     problems = []
     for name, path in _settings_in(model, environment):
         place = Place(f"environment variable {name}")

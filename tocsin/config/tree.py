@@ -22,9 +22,7 @@ class Configuration(EngineSettings):
     transactions: TransactionSettings = Field(TransactionSettings(), description="How transactions are decided.")
 
 
-def load_configuration(
-    file: Path | None = None, environment: Mapping[str, str] | None = None
-) -> Configuration:
+def load_configuration(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Configuration:
     """Load the configuration.
 
     Parameters
