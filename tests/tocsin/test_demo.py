@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from alerts.alert import iso
 from streams.codec import Rejected, decode
 from streams.schemas import EventLimits, LabelEvent, TelemetryEvent, TransactionEvent
+from streams.settings import KafkaSettings
 from streams.telemetry import TelemetrySettings
 from tocsin.cli import run
-from tocsin.config import Configuration, load_configuration
+from tocsin.config import Configuration
+from tocsin.config.load import load_settings
 from tocsin.demo import scenes
 from tocsin.demo.cards import DAY, CardSimulator
 from tocsin.demo.machine import HostSampler, Load
@@ -217,21 +221,27 @@ def test_the_worker_runs_on_the_defaults_whatever_is_configured_around_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    around = {"TOCSIN_TELEMETRY__SCORES": "all", "TOCSIN_CONFIG": "/no/such.yaml", "TOCSIN_KAFKA__USERNAME": "me"}
-    environment = worker_environment(around, "localhost:1", tmp_path, 8123, "")
-    for name, value in environment.items():
+    around = {"TOCSIN_TELEMETRY__SCORES": "all", "TOCSIN_CONFIG": "/no/such.yaml", "KAFKA_BOOTSTRAP": "other:9092"}
+    for name, value in around.items():
         monkeypatch.setenv(name, value)
-    configuration: Configuration = load_configuration()
+    environment = worker_environment(os.environ, KafkaSettings(bootstrap_servers="localhost:1"), tmp_path, 8123)
+    configuration = load_settings(Configuration, environment=environment)
     assert configuration.telemetry == TelemetrySettings()
-    assert configuration.kafka.username is None
+    assert configuration.kafka.bootstrap_servers == "localhost:1"
     assert configuration.http.port == 8123
 
 
 def test_how_to_reach_an_existing_kafka_is_passed_on_to_the_worker(tmp_path: Path) -> None:
-    around = {"KAFKA_BOOTSTRAP": "kafka:9092", "TOCSIN_KAFKA__USERNAME": "me"}
-    environment = worker_environment(around, "kafka:9092", tmp_path, 8123, private_prefix("plant-"))
-    assert environment["TOCSIN_KAFKA__USERNAME"] == "me"
-    assert environment["TOCSIN_KAFKA__TOPIC_PREFIX"].startswith("plant-demo-")
+    kafka = KafkaSettings(
+        bootstrap_servers="kafka:9092",
+        topic_prefix=private_prefix("plant-"),
+        security_protocol="SASL_SSL",
+        username="me",
+        password=SecretStr("secret"),
+        check_hostname=False,
+    )
+    environment = worker_environment({}, kafka, tmp_path, 8123)
+    assert load_settings(Configuration, environment=environment).kafka == kafka
 
 
 def test_the_machine_is_read_as_finite_numbers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -45,6 +46,7 @@ def demo(
 
     from rich.console import Console  # noqa: PLC0415 - start-up time
 
+    from tocsin.cli.clients import admin  # noqa: PLC0415 - start-up time
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
     from tocsin.demo.run import produce_demo, run_demo  # noqa: PLC0415 - start-up time
     from tocsin.demo.summary import show  # noqa: PLC0415 - start-up time
@@ -53,7 +55,13 @@ def demo(
         raise CommandError("--keep has nothing to keep with --produce-to: leave one of them out", WRONG_USAGE)
     configuration = load_configuration(config)
     if produce_to is not None:
-        sent = produce_demo(configuration, produce_to, duration)
+        kafka = configuration.kafka.model_copy(update={"bootstrap_servers": produce_to})
+        configuration = configuration.model_copy(update={"kafka": kafka})
+    if produce_to is not None or os.environ.get("KAFKA_BOOTSTRAP"):
+        with admin(configuration.kafka):
+            pass  # it answers, or this says why not
+    if produce_to is not None:
+        sent = produce_demo(configuration, duration)
         if json_:
             print_json({"events_in": sent})
         else:

@@ -70,8 +70,7 @@ def run_demo(
         create_topics(kafka, TopicSettings(partitions=PARTITIONS))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-demo-")))
         with console.status("starting the worker"):
-            worker = running_worker(kafka.bootstrap_servers, kafka.topic_prefix, folder)
-            url = stack.enter_context(worker)
+            url = stack.enter_context(running_worker(kafka, folder))
         observer = Observer(kafka, f"{url}/metrics")
         stack.callback(observer.stop)
         with console.status("preparing the events"):
@@ -90,7 +89,7 @@ def run_demo(
             _keep(console, kafka, url)
 
 
-def produce_demo(configuration: Configuration, brokers: str, duration: float) -> int:
+def produce_demo(configuration: Configuration, duration: float) -> int:
     """Produce the demo's events to a service that runs elsewhere, and return how many.
 
     What is replayed gets names of its own each time: its events are as old as the time before, so the service would
@@ -99,14 +98,12 @@ def produce_demo(configuration: Configuration, brokers: str, duration: float) ->
     Parameters
     ----------
     configuration
-        Its topics, their prefix and the credentials.
-    brokers
-        Where its Kafka is.
+        How to reach its Kafka, and its topics.
     duration
         Seconds over which they are produced.
 
     """
-    kafka = configuration.kafka.model_copy(update={"bootstrap_servers": brokers})
+    kafka = configuration.kafka
     with interruptible():
         create_topics(kafka, configuration.topics)
         producer = DemoProducer(kafka, duration, suffix=f"-{datetime.now(UTC):%H%M%S}")

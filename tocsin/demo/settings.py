@@ -6,6 +6,10 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import SecretStr
+
+from streams.settings import KafkaSettings
+
 PARTITIONS = 1
 """The demo has one worker. Of few labels, one fraud model that sees all payments makes more than several."""
 
@@ -13,50 +17,53 @@ CHECKPOINT_SECONDS = 2.0
 """Seldom enough to cost nothing, often enough to be seen in the metrics of a minute."""
 
 
-def worker_environment(
-    environment: Mapping[str, str], brokers: str, folder: Path, port: int, topic_prefix: str
-) -> dict[str, str]:
+def worker_environment(environment: Mapping[str, str], kafka: KafkaSettings, folder: Path, port: int) -> dict[str, str]:
     """Return the environment variables of the demo's worker.
 
-    Those of the service are left out, so that the demo shows the defaults whatever else is configured here; how to
-    reach Kafka stays if ``KAFKA_BOOTSTRAP`` names one.
+    Of Tocsin's settings only those of Kafka are passed on, so that the demo shows the defaults whatever else is
+    configured here.
 
     Parameters
     ----------
     environment
         Variables of this process.
-    brokers
-        Kafka's address.
+    kafka
+        How to reach Kafka, and the topics' prefix.
     folder
         Where the worker may write.
     port
         Where it answers over HTTP.
-    topic_prefix
-        Put before every topic and group.
 
     Examples
     --------
-    >>> found = worker_environment({"TOCSIN_TELEMETRY__SAMPLE": "1"}, "localhost:9092", Path("/tmp/d"), 8080, "")
-    >>> "TOCSIN_TELEMETRY__SAMPLE" in found, found["KAFKA_BOOTSTRAP"]
-    (False, 'localhost:9092')
+    >>> kafka = KafkaSettings(topic_prefix="demo-")
+    >>> found = worker_environment({"TOCSIN_TELEMETRY__SAMPLE": "1"}, kafka, Path("/tmp/d"), 8080)
+    >>> "TOCSIN_TELEMETRY__SAMPLE" in found, found["TOCSIN_KAFKA__TOPIC_PREFIX"]
+    (False, 'demo-')
 
     """
-    reaching = ("TOCSIN_KAFKA__",) if environment.get("KAFKA_BOOTSTRAP") else ()
-    kept = {
-        name: value
-        for name, value in environment.items()
-        if not name.startswith("TOCSIN_") or (reaching and name.startswith(reaching))
-    }
-    kept.pop("TOCSIN_KAFKA__BOOTSTRAP_SERVERS", None)
-    return kept | {
-        "KAFKA_BOOTSTRAP": brokers,
-        "TOCSIN_KAFKA__TOPIC_PREFIX": topic_prefix,
-        "TOCSIN_TOPICS__PARTITIONS": str(PARTITIONS),
-        "TOCSIN_STATE__DIRECTORY": str(folder / "state"),
-        "TOCSIN_STATE__CHECKPOINT_SECONDS": str(CHECKPOINT_SECONDS),
-        "TOCSIN_HTTP__HOST": "127.0.0.1",
-        "TOCSIN_HTTP__PORT": str(port),
-    }
+    others = {name: value for name, value in environment.items() if not name.startswith(("TOCSIN_", "KAFKA_"))}
+    changed = ((name, getattr(kafka, name)) for name in kafka.model_dump(exclude_defaults=True))
+    reaching = {f"TOCSIN_KAFKA__{name.upper()}": _text(value) for name, value in changed if value is not None}
+    return (
+        others
+        | reaching
+        | {
+            "TOCSIN_TOPICS__PARTITIONS": str(PARTITIONS),
+            "TOCSIN_STATE__DIRECTORY": str(folder / "state"),
+            "TOCSIN_STATE__CHECKPOINT_SECONDS": str(CHECKPOINT_SECONDS),
+            "TOCSIN_HTTP__HOST": "127.0.0.1",
+            "TOCSIN_HTTP__PORT": str(port),
+        }
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Path):
+        return str(value.absolute())  # the worker runs in a folder of its own
+    return str(value)
 
 
 def private_prefix(configured: str) -> str:

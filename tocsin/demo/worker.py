@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from streams.settings import KafkaSettings
 from tocsin.demo.settings import worker_environment
 
 START_SECONDS = 60.0
@@ -23,15 +24,13 @@ class DemoError(RuntimeError):
 
 
 @contextlib.contextmanager
-def running_worker(brokers: str, topic_prefix: str, folder: Path) -> Iterator[str]:
+def running_worker(kafka: KafkaSettings, folder: Path) -> Iterator[str]:
     """Start a worker, give the address of its web server once it is ready, and stop it at the end.
 
     Parameters
     ----------
-    brokers
-        Kafka's address.
-    topic_prefix
-        Put before every topic and group.
+    kafka
+        How to reach Kafka, and the topics' prefix.
     folder
         Where the worker's state and log go.
 
@@ -50,7 +49,7 @@ def running_worker(brokers: str, topic_prefix: str, folder: Path) -> Iterator[st
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env=worker_environment(os.environ, brokers, folder, port, topic_prefix),
+            env=worker_environment(os.environ, kafka, folder, port),
             start_new_session=True,
         )
     try:
