@@ -72,9 +72,7 @@ class Service:
 
     def __init__(self, brokers: str, prefix: str, folder: Path) -> None:
         self.brokers, self.prefix, self.folder = brokers, prefix, folder
-        self.environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")
-        } | {
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")} | {
             "KAFKA_BOOTSTRAP": brokers,
             "TOCSIN_KAFKA__TOPIC_PREFIX": prefix,
             "TOCSIN_TELEMETRY__SCORES": "all",
@@ -119,9 +117,7 @@ class Service:
 
     def read(self, topic: str, at_least: int = 0, seconds: float = 60, quiet: float = 1.0) -> list[Any]:
         """Return all records of a topic once there are enough of them and no more come for a moment."""
-        consumer = KafkaConsumer(
-            bootstrap_servers=self.brokers, auto_offset_reset="earliest", enable_auto_commit=False
-        )
+        consumer = KafkaConsumer(bootstrap_servers=self.brokers, auto_offset_reset="earliest", enable_auto_commit=False)
         name = self.prefix + topic
         consumer.assign([TopicPartition(name, p) for p in sorted(consumer.partitions_for_topic(name) or ())])
         records: list[Any] = []
@@ -135,9 +131,7 @@ class Service:
             elif len(records) >= at_least and time.monotonic() - last >= quiet:
                 break
         consumer.close()
-        assert len(records) >= at_least, (
-            f"{len(records)} of {at_least} records on {topic}; {self._last_words()}"
-        )
+        assert len(records) >= at_least, f"{len(records)} of {at_least} records on {topic}; {self._last_words()}"
         return records
 
     def final_alerts(self) -> dict[str, dict[str, Any]]:

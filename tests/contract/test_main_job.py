@@ -93,14 +93,11 @@ def test_live_scores_equal_the_backtest_on_real_data(service: Service, tmp_path:
     for source, offline in rows.items():
         live = scores[source]
         assert [(s["anomaly_score"], s["p_value"], s["alert_score"], s["alert"]) for s in live] == [
-            (float(r["anomaly_score"]), float(r["p_value"]), float(r["alert_score"]), int(r["alert"]))
-            for r in offline
+            (float(r["anomaly_score"]), float(r["p_value"]), float(r["alert_score"]), int(r["alert"])) for r in offline
         ]
 
 
-def test_sigterm_finishes_the_batch_and_a_restart_goes_on_where_it_ended(
-    service: Service, pumps: Path
-) -> None:
+def test_sigterm_finishes_the_batch_and_a_restart_goes_on_where_it_ended(service: Service, pumps: Path) -> None:
     worker = service.start_worker()
     worker.wait_until_ready()
     half = service.folder / "half.csv"
@@ -114,9 +111,7 @@ def test_sigterm_finishes_the_batch_and_a_restart_goes_on_where_it_ended(
     worker.restart()
     worker.wait_until_ready()
     records = service.read("scores", at_least=len(lines))
-    seen = [
-        (score["source"], score["timestamp"]) for score in (json.loads(record.value) for record in records)
-    ]
+    seen = [(score["source"], score["timestamp"]) for score in (json.loads(record.value) for record in records)]
     assert len(seen) == len(set(seen)) == len(lines)
 
 
@@ -176,9 +171,7 @@ def test_health_readiness_and_metrics_are_served(service: Service) -> None:
     worker = service.start_worker()
     worker.wait_until_ready()
     assert worker.get("/healthz")
-    service.produce(
-        "telemetry", [("s", {"source": "s", "timestamp": START, "values": {"x": 1}}), ("s", b"{")]
-    )
+    service.produce("telemetry", [("s", {"source": "s", "timestamp": START, "values": {"x": 1}}), ("s", b"{")])
     service.read("dead-letters", at_least=1)
     metrics = worker.get("/metrics")
     assert 'tocsin_dead_letters_total{reason="not_json"} 1.0' in metrics

@@ -73,9 +73,7 @@ def _run(draw: Callable[[], None]) -> None:
 
 def test_a_thousand_malformed_events_are_all_put_aside_and_the_good_ones_all_scored(service: Service) -> None:
     assert len(KINDS) >= 20
-    malformed = {
-        kind: sample(strategy, 3 if kind == "too large" else 44) for kind, (_, strategy) in KINDS.items()
-    }
+    malformed = {kind: sample(strategy, 3 if kind == "too large" else 44) for kind, (_, strategy) in KINDS.items()}
     messages: list[tuple[str, bytes | dict[str, Any]]] = []
     for kind, values in malformed.items():
         for i, value in enumerate(values):
