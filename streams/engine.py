@@ -81,6 +81,7 @@ class Engine:
         self.partitions: dict[TP, Partition] = {}
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stopping = False
+        self._tending: asyncio.Task[None] | None = None
         self._ready = False
         self._checkpointed_at = self._progressed_at = time.monotonic()
         add_agents(self.app, list(self._names), self.process)
@@ -109,6 +110,8 @@ class Engine:
         self._stopping = True
         self._ready = False
         if cleanly:
+            if self._tending is not None:
+                await self._tending
             await self._checkpoint(list(self.partitions.values()), last=True)
         self.partitions.clear()
         await self.app.stop()
@@ -188,12 +191,16 @@ class Engine:
         """Once a second: say what is due, and take a checkpoint when its time has come."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            partitions = list(self.partitions.values())
-            for partition in partitions:
-                if self._ready and self._lag(partition) == 0:
-                    await partition.tick(time.time())
-            if self._checkpoint_is_due(partitions):
-                await self._checkpoint(partitions)
+            self._tending = asyncio.create_task(self._tend(list(self.partitions.values())))
+            # Not cancelled half-way: a checkpoint has taken the changes out of the processor that it then writes.
+            await asyncio.shield(self._tending)
+
+    async def _tend(self, partitions: Sequence[Partition]) -> None:
+        for partition in partitions:
+            if self._ready and self._lag(partition) == 0:
+                await partition.tick(time.time())
+        if self._checkpoint_is_due(partitions):
+            await self._checkpoint(partitions)
 
     def _checkpoint_is_due(self, partitions: Sequence[Partition]) -> bool:
         state = self._settings.state
