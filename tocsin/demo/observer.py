@@ -18,7 +18,8 @@ from streams.publication import DUE
 from streams.settings import KafkaSettings
 
 OUTPUTS = ("alerts", "decisions", "dead-letters")
-NEWEST = 6
+STREAMS = ("telemetry", "transactions")
+NEWEST = 3
 
 
 class Observer:
@@ -37,7 +38,7 @@ class Observer:
 
     def __init__(self, kafka: KafkaSettings, metrics_url: str) -> None:
         self.alerts: dict[str, dict[str, Any]] = {}
-        self.newest: deque[dict[str, Any]] = deque(maxlen=NEWEST)
+        self.newest: dict[str, deque[dict[str, Any]]] = {stream: deque(maxlen=NEWEST) for stream in STREAMS}
         self.decisions: dict[str, str] = {}
         self.dead_letters: Counter[str] = Counter()
         self.latencies: list[float] = []
@@ -113,7 +114,7 @@ class Observer:
         self.alerts[alert["alert_id"]] = alert
         if known:
             return
-        self.newest.appendleft(alert)
+        self.newest[alert["stream"]].appendleft(alert)
         # What falls due as time passes is not caused by the arrival of an event.
         if DUE not in headers and "ce_time" in headers:
             produced = datetime.fromisoformat(headers["ce_time"].decode())

@@ -8,12 +8,13 @@ from statistics import median
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tocsin.demo.observer import Observer
+from tocsin.demo.observer import STREAMS, Observer
 from tocsin.demo.producer import DemoProducer
 
 COLOURS = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
@@ -34,9 +35,13 @@ class View:
         elapsed, duration = time.monotonic() - self._started, self._producer.duration
         return Group(
             Text("Tocsin: events in on Kafka, explained alerts out", style="bold"),
-            ProgressBar(total=duration, completed=min(elapsed, duration), width=WIDTH),
+            # A bar ends without a new line; the padding gives it one.
+            Padding(ProgressBar(total=duration, completed=min(elapsed, duration)), (0, 0, 1, 0), expand=False),
             self._figures(),
-            Panel(self._newest(), title="newest alerts", title_align="left", width=WIDTH),
+            *(
+                Panel(self._newest(stream), title=f"newest alerts of {stream}", title_align="left", width=WIDTH)
+                for stream in STREAMS
+            ),
         )
 
     def _figures(self) -> Table:
@@ -64,10 +69,10 @@ class View:
             self._last, self._last_sent = now, sent
         return self._rate
 
-    def _newest(self) -> RenderableType:
-        newest = list(self._observer.newest)
+    def _newest(self, stream: str) -> RenderableType:
+        newest = list(self._observer.newest[stream])
         if not newest:
-            return Text("none yet: the detectors are learning what is normal", style="dim")
+            return Text("none yet: what is normal is being learned", style="dim")
         lines = Table.grid(padding=(0, 2, 0, 0))
         lines.add_column(no_wrap=True)
         lines.add_column(overflow="fold")
