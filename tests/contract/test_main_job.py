@@ -6,13 +6,16 @@ import contextlib
 import csv
 import json
 import math
+import os
 import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.contract.conftest import REPOSITORY, Service
@@ -197,3 +200,22 @@ def test_the_demo_prints_a_plausible_summary() -> None:
     assert summary["alerts_by_kind"].get("fraud", 0) >= 1
     assert summary["dead_letters"] == 21
     assert 0 < summary["event_to_alert_seconds"]["p50"] <= summary["event_to_alert_seconds"]["p99"]
+
+
+def test_a_killed_demo_leaves_nothing(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "tocsin", "demo", "--duration", "60", "--json"],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("*/worker.log")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    children = psutil.Process(demo.pid).children(recursive=True)
+    assert any("worker" in child.cmdline() for child in children)
+    demo.kill()
+    demo.wait()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert alive == []
+    assert list(tmp_path.glob("tocsin-*")) == []

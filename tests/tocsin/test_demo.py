@@ -224,7 +224,7 @@ def test_the_worker_runs_on_the_defaults_whatever_is_configured_around_it(
     around = {"TOCSIN_TELEMETRY__SCORES": "all", "TOCSIN_CONFIG": "/no/such.yaml", "KAFKA_BOOTSTRAP": "other:9092"}
     for name, value in around.items():
         monkeypatch.setenv(name, value)
-    environment = worker_environment(os.environ, KafkaSettings(bootstrap_servers="localhost:1"), tmp_path, 8123)
+    environment = worker_environment(os.environ, KafkaSettings(bootstrap_servers="localhost:1"), 8123)
     configuration = load_settings(Configuration, environment=environment)
     assert configuration.telemetry == TelemetrySettings()
     assert configuration.kafka.bootstrap_servers == "localhost:1"
@@ -240,7 +240,7 @@ def test_how_to_reach_an_existing_kafka_is_passed_on_to_the_worker(tmp_path: Pat
         password=SecretStr("secret"),
         check_hostname=False,
     )
-    environment = worker_environment({}, kafka, tmp_path, 8123)
+    environment = worker_environment({}, kafka, 8123)
     assert load_settings(Configuration, environment=environment).kafka == kafka
 
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from tocsin.broker import supervisor
 from tocsin.broker.archive import shared_classes
+from tocsin.broker.children import Children, ChildrenError
 from tocsin.broker.distribution import BrokerError, jars, java
 from tocsin.broker.nodes import Layout, lay_out
 
@@ -56,7 +52,7 @@ class EmbeddedKafka:
         self._kept = None if folder is None else Path(folder)
         self._size = nodes
         self._java_options = list(java_options)
-        self._supervisor: subprocess.Popen[str] | None = None
+        self._children: Children | None = None
         self._layout = Layout(Path(), "", ())
         self._java: list[str] = []
 
@@ -76,75 +72,67 @@ class EmbeddedKafka:
 
     def start(self) -> None:
         """Start all nodes and wait until they answer."""
-        if self._supervisor is not None:
+        if self._children is not None:
             return
         self._java = self._java_command()
-        self._supervisor = _start_supervisor()
+        self._children = children = Children()
         try:
-            folder = self._kept.absolute() if self._kept else Path(self._ask(do="make folder")["folder"])
-            self._layout = lay_out(folder, self._size)
-            self._format()
+            self._layout = lay_out(self._kept.absolute() if self._kept else children.make_folder(), self._size)
+            self._format(children)
             for node in self._layout.nodes:
                 self._launch(node)
             self._wait_until_ready(self._layout.nodes)
+        except ChildrenError as error:
+            self.stop()
+            raise BrokerError(f"Apache Kafka cannot be started: {_last_line(str(error))}") from error
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         """Stop all nodes and remove what is not to be kept."""
-        if self._supervisor is not None:
-            running, self._supervisor = self._supervisor, None
-            running.communicate()
+        if self._children is not None:
+            children, self._children = self._children, None
+            children.close()
 
     def stop_node(self, node: int = 1) -> None:
         """Stop a node in order; it can be started again with its data and port."""
-        self._ask(do="stop", node=node)
+        self._started().stop(node)
 
     def kill_node(self, node: int = 1) -> None:
         """Kill a node at once; it can be started again with its data and port."""
-        self._ask(do="kill", node=node)
+        self._started().kill(node)
 
     def start_node(self, node: int = 1) -> None:
         """Start a node that was stopped or killed, and wait until it and those that run answer."""
         self._launch(node)
-        self._wait_until_ready(self._running())
+        self._wait_until_ready(self._started().running())
 
     def _java_command(self) -> list[str]:
         command = [str(java()), *SMALL_AND_QUICK, "-cp", os.pathsep.join(str(jar) for jar in jars())]
         options = self._java_options or shared_classes(command, _run_once)
         return [command[0], *options, *command[1:]]
 
-    def _ask(self, **request: Any) -> dict[str, Any]:
-        process = self._supervisor
-        if process is None or process.stdin is None or process.stdout is None:
+    def _started(self) -> Children:
+        if self._children is None:
             raise BrokerError("this Kafka is not running: start it first")
-        process.stdin.write(json.dumps(request) + "\n")
-        process.stdin.flush()
-        line = process.stdout.readline()
-        answer: dict[str, Any] = json.loads(line) if line else {"error": "its supervisor ended"}
-        if "error" in answer:
-            raise BrokerError(f"Apache Kafka cannot be started: {_last_line(answer['error'])}")
-        return answer
+        return self._children
 
-    def _running(self) -> list[int]:
-        return list(self._ask(do="list")["running"])
-
-    def _format(self) -> None:
+    def _format(self, children: Children) -> None:
         fresh = [node for node in self._layout.nodes if not self._layout.formatted(node)]
         command = ["kafka.tools.StorageTool", "format", "--cluster-id", self._layout.cluster_id, "--config"]
-        self._ask(do="run", commands=[[*self._java, *command, str(self._layout.properties(node))] for node in fresh])
+        children.run([[*self._java, *command, str(self._layout.properties(node))] for node in fresh])
 
     def _launch(self, node: int) -> None:
         logging = f"-Dlog4j2.configurationFile={self._layout.logging(node).as_uri()}"
         command = [self._java[0], logging, *self._java[1:], "kafka.Kafka", str(self._layout.properties(node))]
-        self._ask(do="start", node=node, command=command, log=str(self._layout.log(node)))
+        self._started().start(node, command, self._layout.log(node))
 
     def _wait_until_ready(self, nodes: Iterable[int]) -> None:
         wanted = set(nodes)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            ended = wanted.difference(self._running())
+            ended = wanted.difference(self._started().running())
             if ended:
                 log = self._layout.log(min(ended)).read_text(errors="replace")
                 raise BrokerError(f"Apache Kafka did not start: {_last_line(log)}")
@@ -152,18 +140,6 @@ class EmbeddedKafka:
                 return
             time.sleep(0.05)
         raise BrokerError(f"Apache Kafka did not answer within {START_SECONDS} s; its log is in {self._layout.folder}")
-
-
-def _start_supervisor() -> subprocess.Popen[str]:
-    """Start the supervisor out of reach of the terminal's Ctrl-C."""
-    return subprocess.Popen(  # noqa: S603  a program of ours
-        [sys.executable, "-I", str(Path(supervisor.__file__))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-    )
 
 
 def _run_once(java_option: str) -> None:

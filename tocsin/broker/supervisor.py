@@ -1,8 +1,8 @@
-"""Runs Kafka's processes for a parent, and outlives it just long enough to leave no trace.
+"""Runs processes for a parent, and outlives it just long enough to leave no trace.
 
 The parent sends one JSON object a line and gets one back. When its end of the pipe closes, for whatever reason, all
 processes are stopped and the temporary folder is removed. A program of its own, with nothing but the standard
-library: a parent that is killed cannot clean up, and its Ctrl-C must not reach Kafka before it is asked to stop.
+library: a parent that is killed cannot clean up, and its Ctrl-C must not reach them before they are asked to stop.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Supervisor:
         """Carry out one request and say how it went."""
         match request:
             case {"do": "make folder"}:
-                self.temporary = tempfile.mkdtemp(prefix="tocsin-kafka-")
+                self.temporary = tempfile.mkdtemp(prefix="tocsin-")
                 return {"folder": self.temporary}
             case {"do": "run", "commands": commands}:
                 return run_together(commands)
             case {"do": "start", "node": int(node), "command": command, "log": log}:
                 with Path(log).open("ab") as file:
                     self.nodes[node] = subprocess.Popen(  # noqa: S603  the parent is ours
-                        command, stdin=subprocess.DEVNULL, stdout=file, stderr=file
+                        command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=request.get("folder")
                     )
             case {"do": "stop", "node": int(node)} if node in self.nodes:
                 end(self.nodes[node], signal.SIGTERM)

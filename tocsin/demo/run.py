@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -68,9 +66,8 @@ def run_demo(
     with interruptible(), contextlib.ExitStack() as stack:
         kafka = stack.enter_context(_kafka(configuration.kafka, console))
         create_topics(kafka, TopicSettings(partitions=PARTITIONS))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tocsin-demo-")))
         with console.status("starting the worker"):
-            url = stack.enter_context(running_worker(kafka, folder))
+            url = stack.enter_context(running_worker(kafka))
         observer = Observer(kafka, f"{url}/metrics")
         stack.callback(observer.stop)
         with console.status("preparing the events"):

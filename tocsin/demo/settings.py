@@ -17,7 +17,7 @@ CHECKPOINT_SECONDS = 2.0
 """Seldom enough to cost nothing, often enough to be seen in the metrics of a minute."""
 
 
-def worker_environment(environment: Mapping[str, str], kafka: KafkaSettings, folder: Path, port: int) -> dict[str, str]:
+def worker_environment(environment: Mapping[str, str], kafka: KafkaSettings, port: int) -> dict[str, str]:
     """Return the environment variables of the demo's worker.
 
     Of Tocsin's settings only those of Kafka are passed on, so that the demo shows the defaults whatever else is
@@ -29,15 +29,13 @@ def worker_environment(environment: Mapping[str, str], kafka: KafkaSettings, fol
         Variables of this process.
     kafka
         How to reach Kafka, and the topics' prefix.
-    folder
-        Where the worker may write.
     port
         Where it answers over HTTP.
 
     Examples
     --------
     >>> kafka = KafkaSettings(topic_prefix="demo-")
-    >>> found = worker_environment({"TOCSIN_TELEMETRY__SAMPLE": "1"}, kafka, Path("/tmp/d"), 8080)
+    >>> found = worker_environment({"TOCSIN_TELEMETRY__SAMPLE": "1"}, kafka, 8080)
     >>> "TOCSIN_TELEMETRY__SAMPLE" in found, found["TOCSIN_KAFKA__TOPIC_PREFIX"]
     (False, 'demo-')
 
@@ -50,7 +48,7 @@ def worker_environment(environment: Mapping[str, str], kafka: KafkaSettings, fol
         | reaching
         | {
             "TOCSIN_TOPICS__PARTITIONS": str(PARTITIONS),
-            "TOCSIN_STATE__DIRECTORY": str(folder / "state"),
+            "TOCSIN_STATE__DIRECTORY": "state",  # below the folder that it runs in
             "TOCSIN_STATE__CHECKPOINT_SECONDS": str(CHECKPOINT_SECONDS),
             "TOCSIN_HTTP__HOST": "127.0.0.1",
             "TOCSIN_HTTP__PORT": str(port),

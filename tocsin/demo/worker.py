@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
@@ -13,10 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streams.settings import KafkaSettings
+from tocsin.broker.children import Children
 from tocsin.demo.settings import worker_environment
 
 START_SECONDS = 60.0
-STOP_SECONDS = 20.0
+WORKER = 1
 
 
 class DemoError(RuntimeError):
@@ -24,15 +24,13 @@ class DemoError(RuntimeError):
 
 
 @contextlib.contextmanager
-def running_worker(kafka: KafkaSettings, folder: Path) -> Iterator[str]:
+def running_worker(kafka: KafkaSettings) -> Iterator[str]:
     """Start a worker, give the address of its web server once it is ready, and stop it at the end.
 
     Parameters
     ----------
     kafka
         How to reach Kafka, and the topics' prefix.
-    folder
-        Where the worker's state and log go.
 
     Raises
     ------
@@ -40,34 +38,23 @@ def running_worker(kafka: KafkaSettings, folder: Path) -> Iterator[str]:
         If it does not get ready.
 
     """
-    port, log = _free_port(), folder / "worker.log"
-    with log.open("wb") as out:
-        # A session of its own: Ctrl-C reaches the demo alone, which then stops the worker in order.
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "tocsin", "worker"],
-            cwd=folder,  # without the tocsin.yaml of the folder that the demo is started in
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env=worker_environment(os.environ, kafka, folder, port),
-            start_new_session=True,
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_until_ready(worker, url, log)
-        yield url
-    finally:
-        worker.terminate()
+    port = _free_port()
+    with contextlib.closing(Children(worker_environment(os.environ, kafka, port))) as children:
+        folder = children.make_folder()
+        log = folder / "worker.log"
+        # In its own folder, without the tocsin.yaml of the one that the demo is started in.
+        children.start(WORKER, [sys.executable, "-m", "tocsin", "worker"], log, folder)
         try:
-            worker.wait(timeout=STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_ready(children, url, log)
+            yield url
+        finally:
+            children.stop(WORKER)
 
 
-def _wait_until_ready(worker: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait_until_ready(children: Children, url: str, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and worker.poll() is None:
+    while time.monotonic() < deadline and children.running():
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/readyz", timeout=1):  # noqa: S310
             return
         time.sleep(0.1)
