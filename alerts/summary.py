@@ -15,6 +15,7 @@ PHRASES = {
     "season": "is {value}, unusual for this time of day; {expected} is expected",
     "pattern": "moves as it never has, now at {value} (expected {expected})",
     "flatline": "has been stuck at {value}",
+    "joint": "is {value} where the other values make {expected} likely",
 }
 
 

@@ -15,6 +15,7 @@ from detectors.calibration import SMALLEST
 from detectors.score import Score, SignalScore, ValueExplanation
 from detectors.signals.arrival import Arrival
 from detectors.signals.flatline import Flatline
+from detectors.signals.joint import Joint
 from detectors.signals.level import Level
 from detectors.signals.pattern import Pattern
 from detectors.signals.season import Season
@@ -29,6 +30,13 @@ PATTERN, SPIKE, LEVEL, SEASON, FLATLINE = "pattern", "spike", "level", "season",
 WEIGHTS = {PATTERN: 0.75, SEASON: 0.10, SPIKE: 0.05, LEVEL: 0.05, FLATLINE: 0.05}
 """Share of the false alarms that each kind of signal may spend; they sum to 1."""
 
+JOINT = "joint"
+JOINT_WEIGHT = 0.5
+"""Share of all values together, where there are several."""
+
+WORTH_TELLING = 0.05
+"""p-value above which the joint signal keeps silent."""
+
 SPECIFIC = 0.1
 """A signal at or below this p-value says what kind of thing a new pattern is."""
 
@@ -42,24 +50,27 @@ class _Value(msgspec.Struct, array_like=True):
     level: Level = msgspec.field(default_factory=Level)
     flatline: Flatline = msgspec.field(default_factory=Flatline)
 
-    def process_one(self, name: str, value: float, t: float, values: int, found: list[SignalScore]) -> ValueExplanation:
+    def process_one(
+        self, name: str, value: float, t: float, tests: float, found: list[SignalScore]
+    ) -> ValueExplanation:
         """Explain a value, put what the signals find of it to the others', and learn it.
 
-        The explanation's contribution is not a share yet, but how much there is to explain.
+        Their p-values are multiplied by ``tests``, for as many values as are looked at. The explanation's contribution
+        is not a share yet, but how much there is to explain.
         """
         expected, allowed = self._expected(t)
         specific, kind = 1.0, PATTERN
         for p_value, weighted in (
-            (self.season.process_one(value, t) * values / WEIGHTS[SEASON], SEASON),
-            (self.level.process_one(value) * values / WEIGHTS[LEVEL], LEVEL),
-            (self.flatline.process_one(value, t) * values / WEIGHTS[FLATLINE], FLATLINE),
-            (self.spike.process_one(value) * values / WEIGHTS[SPIKE], SPIKE),
+            (self.season.process_one(value, t) * tests / WEIGHTS[SEASON], SEASON),
+            (self.level.process_one(value) * tests / WEIGHTS[LEVEL], LEVEL),
+            (self.flatline.process_one(value, t) * tests / WEIGHTS[FLATLINE], FLATLINE),
+            (self.spike.process_one(value) * tests / WEIGHTS[SPIKE], SPIKE),
         ):
             if p_value < 1.0:
                 found.append(self._signal(weighted, p_value, name, value, expected))
-                if p_value < specific:
-                    specific, kind = p_value, weighted
-        p_value = self.pattern.process_one(value) * values / WEIGHTS[PATTERN]
+                if p_value < specific or (weighted == SPIKE and p_value <= SPECIFIC):
+                    specific, kind = p_value, weighted  # what has just jumped is a spike until it stays
+        p_value = self.pattern.process_one(value) * tests / WEIGHTS[PATTERN]
         if p_value < 1.0:
             found.append(self._signal(kind if specific <= SPECIFIC else PATTERN, p_value, name, value, expected))
         lower = expected - allowed if expected is not None and allowed else None
@@ -85,6 +96,7 @@ class _State(msgspec.Struct, array_like=True):
     events: int = 0
     arrival: Arrival = msgspec.field(default_factory=Arrival)
     values: dict[str, _Value] = msgspec.field(default_factory=dict)
+    joint: Joint | None = None
 
 
 class Auto(Detector):
@@ -94,7 +106,8 @@ class Auto(Detector):
     *level*, a deviation from its daily *season*, a *flatline*. Each gives a conformal p-value. The smallest counts,
     each divided by its signal's share of the false alarms and multiplied by the number of values (a weighted
     Bonferroni correction), so the result is a p-value again, whatever the signals have in common. A new pattern in
-    which another signal speaks too is reported under that signal's name.
+    which another signal speaks too is reported under that signal's name. Where there are several values, half of the
+    false alarms are kept for what they look like together: the signal *joint*.
 
     Its cost is about 20 µs for each value of an event, its state at most 8 KB for each value.
 
@@ -123,17 +136,23 @@ class Auto(Detector):
         time = float(state.events) if t is None else t
         state.events += 1
         state.arrival.learn_one(time)
+        values = {name: max(-LARGEST, min(float(reading), LARGEST)) for name, reading in x.items()}
+        if state.joint is None and len(values) > 1:
+            state.joint = Joint()
+        tests = len(values) / (1.0 - JOINT_WEIGHT if state.joint is not None and state.joint.speaks else 1.0)
         found: list[SignalScore] = []
         explained: dict[str, ValueExplanation] = {}
-        for name, reading in x.items():
+        for name, value in values.items():
             known = state.values.get(name)
             if known is None:
                 known = state.values[name] = _Value()
-            value = max(-LARGEST, min(float(reading), LARGEST))
-            explained[name] = known.process_one(name, value, time, len(x), found)
+            explained[name] = known.process_one(name, value, time, tests, found)
+        explained = _shared(explained)
+        if state.joint is not None:
+            explained = _judge_together(state.joint, values, found, explained)
         found.sort(key=_by_p_value)
         p_value = found[0].p_value if found else 1.0
-        return Score(p_value, anomaly_score(p_value), tuple(found), _shared(explained), self._warm_up())
+        return Score(p_value, anomaly_score(p_value), tuple(found), explained, self._warm_up())
 
     def score_one(self, x: Mapping[str, float], t: float | None = None) -> float:
         """Return the anomaly score of an event without learning it.
@@ -185,6 +204,21 @@ def anomaly_score(p_value: float) -> float:
 
     """
     return 1.0 - math.sqrt(math.sqrt(p_value))
+
+
+def _judge_together(
+    joint: Joint, values: dict[str, float], found: list[SignalScore], explained: dict[str, ValueExplanation]
+) -> dict[str, ValueExplanation]:
+    """Put what the values together look like to what was found; return the explanation of what is most significant."""
+    p_value = max(joint.process_one(values) / JOINT_WEIGHT, SMALLEST)
+    if p_value > WORTH_TELLING or not values:
+        return explained
+    told = joint.explain(values)
+    name = max(told, key=lambda name: told[name].contribution)
+    value, expected = told[name].value, told[name].expected or 0.0
+    strongest = all(p_value <= signal.p_value for signal in found)
+    found.append(SignalScore(JOINT, p_value, name, (value > expected) - (value < expected)))
+    return told if strongest else explained
 
 
 def _shared(explained: dict[str, ValueExplanation]) -> dict[str, ValueExplanation]:

@@ -145,6 +145,28 @@ def test_auto_finds_a_missing_daily_peak():
     assert "season" in {score.signals[0].kind for score in found if score.p_value <= 1e-3}
 
 
+def test_auto_finds_values_that_no_longer_go_together():
+    detector, chance = Auto(), random.Random(9)
+
+    def readings(i: int, lag: float) -> dict[str, float]:
+        wave = math.sin(i / 30)
+        return {"pressure": wave + chance.gauss(0, 0.05), "flow": lag * wave + chance.gauss(0, 0.05)}
+
+    for i in range(2000):
+        detector.process_one(readings(i, 1.0), float(i))
+    found = [detector.process_one(readings(i, -1.0), float(i)) for i in range(2000, 2100)]
+    signals = [score.signals[0] for score in found if score.p_value <= 1e-4]
+    assert {signal.kind for signal in signals} == {"joint"}
+
+
+def test_p_values_of_several_values_are_honest_too():
+    detector, chance, p_values = Auto(), random.Random(3), []
+    for i in range(6000):
+        x = {"a": chance.gauss(0, 1), "b": chance.expovariate(1), "c": chance.uniform(0, 1)}
+        p_values.append(detector.process_one(x, float(i)).p_value)
+    assert sum(p_value <= 0.01 for p_value in p_values[1000:]) / 5000 <= 0.012
+
+
 def test_auto_knows_after_tens_of_events():
     detector = Auto()
     for i in range(60):
