@@ -57,7 +57,8 @@ class Calibrator(msgspec.Struct, array_like=True):
 
     """
 
-    counts: list[float] = msgspec.field(default_factory=lambda: [0.0] * BINS)
+    counts: list[float] = msgspec.field(default_factory=list)
+    """Weight of the scores in each bin, up to the highest that there has been."""
     total: float = 0.0
     unit: float = 1.0
     """Weight of the newest score; older ones weigh less in comparison, as it grows."""
@@ -88,7 +89,7 @@ class Calibrator(msgspec.Struct, array_like=True):
         place = math.log1p(score) * SCALE
         if self.fresh <= 0:
             self._fit_tail()
-        if place > self.start:
+        if place > self.start or not self.counts:
             least = (self.unit / (self.total + self.unit)) ** 3
             return max(self.share * math.exp(self.rate * (self.start - place)), least, SMALLEST)
         bin_ = int(place)
@@ -109,7 +110,7 @@ class Calibrator(msgspec.Struct, array_like=True):
         if p_value <= self.share:
             return math.expm1((self.start + math.log(self.share / p_value) / self.rate) / SCALE)
         above, wanted = self.unit, p_value * (self.total + self.unit)
-        for bin_ in range(BINS - 1, -1, -1):
+        for bin_ in range(len(self.counts) - 1, -1, -1):
             above += self.counts[bin_]
             if above >= wanted:
                 return math.expm1((bin_ + (above - wanted) / self.counts[bin_]) / SCALE)
@@ -125,6 +126,8 @@ class Calibrator(msgspec.Struct, array_like=True):
 
     def _count(self, bin_: int) -> None:
         self.unit *= GROWTH
+        if bin_ >= len(self.counts):
+            self.counts += [0.0] * (bin_ + 1 - len(self.counts))
         self.counts[bin_] += self.unit
         self.total += self.unit
         self.fresh -= 1
@@ -137,7 +140,7 @@ class Calibrator(msgspec.Struct, array_like=True):
         """Fit the tail to the highest scores; while they are few, a prior steadies it."""
         wanted = min(TAIL * self.unit, 0.1 * self.total)
         above = moment = 0.0
-        bin_ = BINS
+        bin_ = len(self.counts)
         while bin_ > 0 and above < wanted:
             bin_ -= 1
             above += self.counts[bin_]
