@@ -34,6 +34,9 @@ JOINT = "joint"
 JOINT_WEIGHT = 0.5
 """Share of all values together, where there are several."""
 
+KINDS = (*WEIGHTS, JOINT)
+"""Kinds of signals, and so of alerts."""
+
 WORTH_TELLING = 0.05
 """p-value above which the joint signal keeps silent."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from alerts.lifecycle import SILENCE
-from detectors.auto import WEIGHTS
+from detectors.auto import KINDS
 from detectors.base import Detector
 from detectors.registry import DetectorError, detector_factory
 from detectors.river_adapter import KIND
@@ -73,6 +73,6 @@ def run_worker(configuration: Configuration) -> int:
     from streams.worker import run_worker as work  # noqa: PLC0415 - a backtest needs no Faust
 
     processors = make_processor(configuration)
-    found = WEIGHTS if configuration.telemetry.detector.name == "auto" else (KIND,)
+    found = KINDS if configuration.telemetry.detector.name == "auto" else (KIND,)
     start_at_zero({STREAM: OUTCOMES, TRANSACTIONS: DECISIONS}, (*found, SILENCE, FRAUD))
     return work(configuration, processors)

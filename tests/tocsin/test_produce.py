@@ -3,64 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
 
-import pytest
-from kafka import KafkaConsumer, TopicPartition
 from kafka.partitioner.default import murmur2
 
 from streams.replay import find_recordings
-
-PARTITIONS = 3
-
-
-class CommandLine:
-    """`tocsin` with the test's broker, and topics of the test's own."""
-
-    def __init__(self, brokers: str, prefix: str, folder: Path) -> None:
-        self.brokers, self.prefix, self.folder = brokers, prefix, folder
-        self.environment = {
-            **os.environ,
-            "KAFKA_BOOTSTRAP": brokers,
-            "TOCSIN_KAFKA__TOPIC_PREFIX": prefix,
-            "TOCSIN_TOPICS__PARTITIONS": str(PARTITIONS),
-        }
-
-    def __call__(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "tocsin", *arguments],
-            env=self.environment,
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            **options,
-        )
-
-    def records(self, topic: str) -> list[Any]:
-        """Return what the topic holds, each partition in its order."""
-        consumer = KafkaConsumer(bootstrap_servers=self.brokers, auto_offset_reset="earliest", group_id=None)
-        partitions = [TopicPartition(self.prefix + topic, number) for number in range(PARTITIONS)]
-        consumer.assign(partitions)
-        ends = consumer.end_offsets(partitions)
-        found: list[Any] = []
-        while any(consumer.position(one) < ends[one] for one in partitions):
-            found += [record for batch in consumer.poll(timeout_ms=200).values() for record in batch]
-        consumer.close()
-        return found
-
-
-@pytest.fixture
-def tocsin(kafka: Any, topic_prefix: str, tmp_path: Path) -> CommandLine:
-    command = CommandLine(kafka.bootstrap_servers, topic_prefix, tmp_path)
-    done = command("topics", "create")
-    assert done.returncode == 0, done.stderr
-    return command
+from tests.tocsin.conftest import PARTITIONS, CommandLine
 
 
 def partition_of(key: bytes) -> int:
