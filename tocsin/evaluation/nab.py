@@ -1,7 +1,4 @@
-"""Scores detections on the Numenta Anomaly Benchmark as its own scorer does.
-
-    python benchmarks/nab.py --data DATA/nab             scores the default detector
-    python benchmarks/nab.py --data DATA/nab --published checks the scorer: Numenta 70.10, Random Cut Forest 51.72
+"""The Numenta Anomaly Benchmark, scored as its own scorer does.
 
 Source of the rules: Lavin, A., Ahmad, S. (2015). Evaluating Real-time Anomaly Detection Algorithms - the Numenta
 Anomaly Benchmark. IEEE ICMLA. https://arxiv.org/abs/1510.03336
@@ -9,9 +6,7 @@ Anomaly Benchmark. IEEE ICMLA. https://arxiv.org/abs/1510.03336
 
 from __future__ import annotations
 
-import argparse
 import csv
-import gzip
 import json
 import math
 import tempfile
@@ -19,11 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detectors.registry import DetectorSettings, detector_factory
+from detectors.base import Detector
 from streams.backtest import backtest_telemetry
+from streams.tables import Progress, TableError
 from streams.telemetry import TelemetrySettings
 
 PROBATION_SHARE, PROBATION_ROWS = 0.15, 750
+LABELS = "labels/combined_windows.json"
 
 CHOSEN_ON = ("artificialNoAnomaly", "artificialWithAnomaly", "realAWSCloudwatch", "realTweets")
 """Categories on which the default detector's design was chosen; the others were only reported on."""
@@ -117,7 +114,7 @@ def _sigmoid(position: float) -> float:
 
 def windows_of(data: Path) -> dict[str, list[tuple[int, int]]]:
     """Return first and last row of each file's labelled windows."""
-    labelled: dict[str, list[list[str]]] = json.loads((data / "labels" / "combined_windows.json").read_text())
+    labelled: dict[str, list[list[str]]] = json.loads((data / LABELS).read_text())
     found = {}
     for file, windows in labelled.items():
         with (data / "data" / file).open() as lines:
@@ -133,47 +130,53 @@ def report(scores: Mapping[str, Sequence[float]], windows: Mapping[str, Sequence
     return {name: best(rows, count, profile)[0] for name, profile in PROFILES.items()}
 
 
-def published(data: Path, name: str) -> dict[str, list[float]]:
-    """Return the record-by-record scores that a published detector gave."""
-    scores: dict[str, list[float]] = {}
-    with gzip.open(data / f"scores_{name}.csv.gz", "rt") as lines:
-        for row in csv.DictReader(lines):
-            scores.setdefault(row["file"], []).append(float(row["anomaly_score"]))
-    return scores
+PUBLISHED = {
+    "ARTime": 74.9,
+    "Numenta HTM": 70.1,
+    "CAD OSE": 69.9,
+    "HTM Java": 65.5,
+    "earthgecko Skyline": 58.2,
+    "KNN CAD": 58.0,
+    "Relative Entropy": 54.6,
+    "Random Cut Forest": 51.7,
+    "Twitter ADVec": 47.1,
+    "Windowed Gaussian": 39.6,
+}
+"""Standard profile, whole corpus, as NAB's repository and the detectors' authors publish them."""
 
 
-def ours(data: Path, folder: Path) -> dict[str, list[float]]:
-    """Return the ``alert_score`` of every record, as ``tocsin backtest telemetry`` writes it."""
-    backtest_telemetry([data / "data"], folder, TelemetrySettings(), detector_factory(DetectorSettings()))
-    scores = {}
-    for path in folder.rglob("*.csv"):
-        with path.open() as lines:
-            scores[path.relative_to(folder).as_posix()] = [float(row["alert_score"]) for row in csv.DictReader(lines)]
-    return scores
+def evaluate(
+    data: Path, settings: TelemetrySettings, make_detector: Callable[[], Detector], progress: Progress | None = None
+) -> dict[str, dict[str, float]]:
+    """Return the score of each profile, on each part of the corpus, of what ``tocsin backtest telemetry`` writes.
+
+    Parameters
+    ----------
+    data
+        Folder with NAB's ``data`` and ``labels``.
+    settings, make_detector
+        How to score.
+    progress
+        Called now and then with the rows done and in all.
+
+    Raises
+    ------
+    streams.tables.TableError
+        If it is no folder of NAB.
+
+    """
+    if not (data / LABELS).is_file():
+        raise TableError(f"{data}: there is no {LABELS} in it; name the folder with NAB's data and labels")
+    with tempfile.TemporaryDirectory() as folder:
+        backtest_telemetry([data / "data"], Path(folder), settings, make_detector, progress=progress)
+        scores = {path.relative_to(folder).as_posix(): _alert_scores(path) for path in Path(folder).rglob("*.csv")}
+    windows = windows_of(data)
+    return {
+        part: report({file: values for file, values in scores.items() if belongs(file)}, windows)
+        for part, belongs in PARTS.items()
+    }
 
 
-def main() -> None:
-    """Score what the arguments say, and print a table; the last line is one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with NAB's data/ and labels/")
-    parser.add_argument("--published", action="store_true", help="score published detectors' record-by-record scores")
-    arguments = parser.parse_args()
-    windows = windows_of(arguments.data)
-    if arguments.published:
-        runs = {name: published(arguments.data, name) for name in ("numenta", "randomCutForest")}
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            runs = {"auto": ours(arguments.data, Path(folder))}
-    results: dict[str, dict[str, dict[str, float]]] = {}
-    print(f"{'detector':<16}{'part':<12}" + "".join(f"{name:>20}" for name in PROFILES))
-    for name, scores in runs.items():
-        results[name] = {}
-        for part, files in PARTS.items():
-            chosen = {file: values for file, values in scores.items() if files(file)}
-            results[name][part] = found = report(chosen, windows)
-            print(f"{name:<16}{part:<12}" + "".join(f"{score:>20.2f}" for score in found.values()))
-    print(json.dumps(results))
-
-
-if __name__ == "__main__":
-    main()
+def _alert_scores(path: Path) -> list[float]:
+    with path.open() as lines:
+        return [float(row["alert_score"]) for row in csv.DictReader(lines)]

@@ -1,0 +1,1 @@
+"""Public benchmarks of detection, each with its own metric."""
