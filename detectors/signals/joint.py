@@ -13,9 +13,9 @@ from detectors.calibration import Calibrator
 from detectors.score import ValueExplanation
 
 RATE = 0.001
-SMOOTHING = 0.1
+SMOOTHING = 0.03
 DOUBTFUL = 0.01
-DOUBTFUL_RATE = 0.05
+DOUBTFUL_RATE = 0.02
 SHRINKAGE = 0.1
 INVERT_EVERY = 16
 WARM_UP = 30
@@ -31,8 +31,8 @@ def _empty(*shape: int) -> Vector:
 class Joint(msgspec.Struct, array_like=True):
     """Mahalanobis distance of all values from their mean, at once and of what lasts.
 
-    Mean and covariance are learned exponentially weighted, of events that look anomalous twenty times more slowly. The
-    distance (Hotelling's T²) is taken of the event's deviations, for outliers, and of their mean over the last ten
+    Mean and covariance are learned exponentially weighted, of events that look anomalous fifty times more slowly. The
+    distance (Hotelling's T²) is taken of the event's deviations, for outliers, and of their mean over the last thirty
     or so, for small deviations that last; the smaller p-value counts, doubled. The covariance is shrunk towards its
     diagonal (Ledoit and Wolf 2004, with a fixed weight).
 
