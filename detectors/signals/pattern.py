@@ -50,7 +50,7 @@ class Pattern(msgspec.Struct, array_like=True):
     scale: Scale = msgspec.field(default_factory=lambda: Scale(0.002, 8.0))
     calibrator: Calibrator = msgspec.field(default_factory=Calibrator)
     known: NDArray[np.float64] = msgspec.field(default_factory=lambda: np.empty((0, FEATURES)))
-    used: NDArray[np.int64] = msgspec.field(default_factory=lambda: np.empty(0, np.int64))
+    used: NDArray[np.int32] = msgspec.field(default_factory=lambda: np.empty(0, np.int32))
 
     def process_one(self, value: float) -> float:
         """Return the p-value of the pattern that a value completes, then learn it."""
