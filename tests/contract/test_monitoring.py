@@ -16,7 +16,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from alerts.alert import Severity, State
-from detectors.auto import WEIGHTS
+from detectors.auto import KINDS
 from streams import telemetry, transactions
 from streams.codec import Reason
 from tests.contract.conftest import Service
@@ -52,7 +52,7 @@ VALUES: dict[str, set[str]] = {
     "topic": STREAMS | {"alerts", "decisions", "scores", "dead-letters"},
     "partition": {"0", "1"},
     "detector": {"auto", "fraud"},
-    "kind": {*WEIGHTS, "silence", "fraud"},
+    "kind": {*KINDS, "silence", "fraud"},
     "severity": set(Severity),
     "state": set(State),
     "reason": set(Reason),
