@@ -125,6 +125,14 @@ class Bench:
         assert there >= wanted, f"{there} outputs of {wanted}; {[self.log(w)[-3:] for w in self.workers]}"
         time.sleep(1.5)
 
+    def wait_until_committed(self, seconds: float = 60) -> None:
+        """Wait until a worker's checkpoints cover all that went in: a successor first takes records that come again."""
+        wanted = {where: len(records) for where, records in self.sent.items()}
+        deadline = time.monotonic() + seconds
+        while self.committed() != wanted:
+            assert time.monotonic() < deadline, f"{self.committed()} of {wanted}; {self.log(self.workers[-1])[-5:]}"
+            time.sleep(0.2)
+
     def wait_for_outputs(self, topic: str, count: int) -> None:
         """Wait until an output topic holds so many records."""
         deadline = time.monotonic() + 60
