@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from detectors.base import Detector, SnapshotError
 from detectors.calibration import SMALLEST
-from detectors.score import Score, SignalScore, ValueExplanation
+from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
 from detectors.signals.arrival import Arrival
 from detectors.signals.flatline import Flatline
 from detectors.signals.joint import Joint
@@ -195,18 +195,6 @@ class Auto(Detector):
 
     def _warm_up(self) -> float:
         return min(1.0, min((value.level.recent.n for value in self._state.values.values()), default=0) / WARM_UP)
-
-
-def anomaly_score(p_value: float) -> float:
-    """Return a p-value on a scale of 0 (usual) to 1 (never seen).
-
-    Examples
-    --------
-    >>> [round(anomaly_score(p_value), 2) for p_value in (1.0, 0.1, 0.01, 1e-4, 1e-8)]
-    [0.0, 0.44, 0.68, 0.9, 0.99]
-
-    """
-    return 1.0 - math.sqrt(math.sqrt(p_value))
 
 
 def _judge_together(

@@ -37,7 +37,7 @@ class Calibrator(msgspec.Struct, array_like=True):
     goes on at the moment is not yet normal, and an anomaly stays one for a while. Where nothing changes, that makes no
     difference to the p-values.
 
-    Its cost is about 1 µs an event; its state at most 96 numbers.
+    Its cost is about 1 µs an event; its state at most 96 numbers and 256 bytes.
 
     References
     ----------

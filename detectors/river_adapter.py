@@ -15,7 +15,7 @@ from river.base import SupervisedAnomalyDetector
 
 from detectors.base import Detector, SnapshotError
 from detectors.calibration import Calibrator
-from detectors.score import Score, SignalScore, ValueExplanation
+from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
 from detectors.signals.arrival import Arrival
 from detectors.signals.mean import Mean, Scale
 
@@ -89,7 +89,7 @@ class RiverDetector(Detector):
         share = 1.0 / max(len(x), 1)
         values = {name: ValueExplanation(value, None, None, None, share) for name, value in x.items()}
         warm_up = min(1.0, self._state.events / WARM_UP)
-        return Score(p_value, 1.0 - p_value**0.25, tuple(found), values, warm_up)
+        return Score(p_value, anomaly_score(p_value), tuple(found), values, warm_up)
 
     def silent_after(self) -> float | None:
         """Seconds without an event after which this source counts as silent; ``None`` while unknown."""

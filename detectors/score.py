@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 
@@ -82,3 +84,15 @@ class Score(msgspec.Struct, frozen=True):
     signals: tuple[SignalScore, ...] = ()
     values: dict[str, ValueExplanation] = msgspec.field(default_factory=dict)
     warm_up: float = 1.0
+
+
+def anomaly_score(p_value: float) -> float:
+    """Return a p-value on a scale of 0 (usual) to 1 (never seen).
+
+    Examples
+    --------
+    >>> [round(anomaly_score(p_value), 2) for p_value in (1.0, 0.1, 0.01, 1e-4, 1e-8)]
+    [0.0, 0.44, 0.68, 0.9, 0.99]
+
+    """
+    return 1.0 - math.sqrt(math.sqrt(p_value))
