@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
 
-from detectors.calibration import Calibrator
-from detectors.signals.mean import Mean
+import numpy as np
 
+from detectors.calibration import CALIBRATION, calibrate, score_at
+from detectors.compiled import compiled
+from detectors.signals.mean import mean
+
+RATE = 0.01
 SILENT_P = 1e-6
 LEAST_GAPS = 5.0
 WARM_UP = 20
+EARLY = 0.2
+"""A gap shorter than this share of the usual one is as odd as one that is longer by as much."""
+
+STATE = np.dtype([("n", "<i8"), ("newest", "<f8"), ("gap", "<f8"), ("calibration", CALIBRATION)])
 
 
-class Arrival(msgspec.Struct, array_like=True):
-    """Learns the gaps between events, and from them when a source counts as silent.
+@compiled
+def process(state: Any, t: float) -> float:
+    """Return the p-value of when an event arrives, by event time, then learn it; late events are as usual."""
+    if state.n == 0:
+        state.n, state.newest = 1, t
+        return 1.0
+    if t <= state.newest:
+        return 1.0
+    gap, p_value = t - state.newest, 1.0
+    state.newest = t
+    if state.gap > 0.0:
+        score = gap / state.gap
+        p_value = calibrate(state.calibration, score if score > EARLY else min(0.2 * EARLY / score, 1e9))
+    state.gap = mean(state.gap, gap, state.n, RATE)
+    state.n += 1
+    return p_value if state.n > WARM_UP else 1.0
 
-    Cost: about 1 µs an event. State: about 0.3 KB.
 
-    Examples
-    --------
-    >>> arrival = Arrival()
-    >>> for i in range(100):
-    ...     arrival.learn_one(60.0 * i)
-    >>> arrival.silent_after() >= 300.0
-    True
-
-    """
-
-    newest: float | None = None
-    gap: Mean = msgspec.field(default_factory=lambda: Mean(0.01))
-    calibrator: Calibrator = msgspec.field(default_factory=Calibrator)
-
-    def learn_one(self, t: float) -> None:
-        """Take the time of an event in; late events count as of the newest one's time."""
-        if self.newest is None:
-            self.newest = t
-        elif t > self.newest:
-            gap, self.newest = t - self.newest, t
-            if self.gap.n:
-                self.calibrator.learn_one(min(gap / self.gap.value, 1e9))
-            self.gap.learn_one(gap)
-
-    def silent_after(self) -> float | None:
-        """Return the seconds without an event that hardly ever pass while all is well; ``None`` while unknown."""
-        if self.gap.n < WARM_UP:
-            return None
-        return self.gap.value * max(self.calibrator.score_at(SILENT_P), LEAST_GAPS)
+@compiled
+def silent_after(state: Any) -> float:
+    """Return the seconds without an event that hardly ever pass while all is well; 0 while unknown."""
+    if state.n <= WARM_UP:
+        return 0.0
+    return float(state.gap * max(score_at(state.calibration, SILENT_P), LEAST_GAPS))

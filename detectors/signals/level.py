@@ -2,40 +2,58 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
 
-from detectors.calibration import Calibrator
-from detectors.signals.mean import Mean, Scale
+import numpy as np
+
+from detectors.calibration import CALIBRATION, calibrate
+from detectors.compiled import compiled
+from detectors.signals.mean import mean, scale
+from detectors.signals.signal import Signal
+
+FAST, SLOW, CLIP = 0.1, 0.005, 4.0
+WARM_UP = 20
+
+STATE = np.dtype(
+    [("n", "<i8"), ("fast", "<f8"), ("slow", "<f8"), ("usual", "<f8"), ("calibration", CALIBRATION)]
+)
 
 
-class Level(msgspec.Struct, array_like=True):
+@compiled
+def compare(state: Any, value: float, fast: float, slow: float, warm_up: int) -> float:
+    """Return the p-value of the distance between a fast and a slow mean, with this value, then learn it."""
+    state.n += 1
+    state.fast = mean(state.fast, value, state.n, fast)
+    state.slow = mean(state.slow, value, state.n, slow)
+    if state.n <= warm_up:
+        return 1.0  # until then the two means are nearly the same
+    distance, p_value = abs(state.fast - state.slow), 1.0
+    if state.usual > 0.0:
+        p_value = calibrate(state.calibration, distance / state.usual)
+    state.usual = scale(state.usual, distance, state.n - warm_up, SLOW, CLIP)
+    return p_value
+
+
+@compiled
+def process(state: Any, value: float, t: float) -> float:
+    """Return the p-value of where the values are now, with this one, then learn it."""
+    return compare(state, value, FAST, SLOW, WARM_UP)
+
+
+class Level(Signal):
     """Distance between the mean of the last ten values or so and that of the last two hundred.
 
-    Cost: about 2 µs an event. State: about 0.5 KB.
+    Cost: about 0.3 µs an event. State: 0.4 KB for each value.
 
     Examples
     --------
     >>> level = Level()
-    >>> before = [level.process_one(i % 7 / 7) for i in range(1000)]
-    >>> min(level.process_one(8 + i % 7 / 7) for i in range(20)) < 1e-4
+    >>> before = [level.process_one({"x": i % 7 / 7}) for i in range(1000)]
+    >>> min(level.process_one({"x": 8 + i % 7 / 7}).p_value for i in range(20)) < 1e-4
     True
 
     """
 
-    recent: Mean = msgspec.field(default_factory=lambda: Mean(0.1))
-    usual: Mean = msgspec.field(default_factory=lambda: Mean(0.005))
-    scale: Scale = msgspec.field(default_factory=lambda: Scale(0.005, 4.0))
-    calibrator: Calibrator = msgspec.field(default_factory=Calibrator)
-
-    def process_one(self, value: float) -> float:
-        """Return the p-value of where the values are now, with this one, then learn it."""
-        self.recent.learn_one(value)
-        self.usual.learn_one(value)
-        if self.recent.n <= 20:
-            return 1.0  # until then the two means are nearly the same
-        distance, usual = abs(self.recent.value - self.usual.value), self.scale.value
-        p_value = 1.0
-        if usual:
-            p_value = self.calibrator.process_one(min(distance / usual, 1e9))
-        self.scale.learn_one(distance)
-        return p_value
+    kind = "level"
+    state = STATE
+    process = staticmethod(process)

@@ -2,67 +2,35 @@
 
 from __future__ import annotations
 
-import msgspec
+from detectors.compiled import compiled
+
+UNCLIPPED = 20
+"""First deviations that all count in full."""
 
 
-class Mean(msgspec.Struct, array_like=True):
-    """Mean of the values so far, until there are ``1 / rate`` of them; from then on exponentially weighted.
-
-    Parameters
-    ----------
-    rate
-        Weight of a new value, in the long run.
+@compiled
+def mean(before: float, value: float, n: int, rate: float) -> float:
+    """Return the mean with its ``n``-th value: the plain one of the first ``1 / rate`` values, then weighted.
 
     Examples
     --------
-    >>> mean = Mean(0.1)
-    >>> for value in (1.0, 2.0, 3.0):
-    ...     mean.learn_one(value)
-    >>> mean.value
-    2.0
+    >>> mean(1.5, 3.0, 3, 0.1), mean(0.0, 1.0, 1000, 0.1)
+    (2.0, 0.1)
 
     """
-
-    rate: float
-    value: float = 0.0
-    n: int = 0
-
-    def learn_one(self, value: float) -> None:
-        """Take a value in."""
-        self.n += 1
-        rate = self.rate
-        self.value += (value - self.value) * (rate if self.n * rate > 1.0 else 1.0 / self.n)
+    return before + (value - before) * max(rate, 1.0 / n)
 
 
-class Scale(msgspec.Struct, array_like=True):
-    """Mean absolute deviation; one wild deviation counts no more than ``clip`` usual ones.
-
-    Parameters
-    ----------
-    rate
-        Weight of a new deviation, in the long run.
-    clip
-        A deviation larger than this many usual ones is taken for this many.
+@compiled
+def scale(before: float, deviation: float, n: int, rate: float, clip: float) -> float:
+    """Return the mean absolute deviation with its ``n``-th; a wild one counts no more than ``clip`` usual ones.
 
     Examples
     --------
-    >>> scale = Scale(0.1, clip=4.0)
-    >>> for deviation in [1.0] * 30 + [1000.0]:
-    ...     scale.learn_one(deviation)
-    >>> round(scale.value, 2)
+    >>> scale(1.0, 1000.0, 1000, 0.1, 4.0)
     1.3
 
     """
-
-    rate: float
-    clip: float
-    value: float = 0.0
-    n: int = 0
-
-    def learn_one(self, deviation: float) -> None:
-        """Take an absolute deviation in."""
-        self.n += 1
-        value = self.value
-        if self.n > 20 and value and deviation > self.clip * value:
-            deviation = self.clip * value
-        self.value = value + (deviation - value) * (self.rate if self.n * self.rate > 1.0 else 1.0 / self.n)
+    if n > UNCLIPPED and before > 0.0:
+        deviation = min(deviation, clip * before)
+    return before + (deviation - before) * max(rate, 1.0 / n)

@@ -1,66 +1,186 @@
-"""Seasonal deviations: a value unusual for this hour of the day."""
+"""Seasonal deviations: a value unusual for this hour of the day or week, or for this phase of its own period."""
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
 
-from detectors.calibration import Calibrator
-from detectors.signals.mean import Mean, Scale
+import numpy as np
 
-DAY = 86_400.0
-HOURS = 24
+from detectors.calibration import CALIBRATION, calibrate
+from detectors.compiled import compiled
+from detectors.signals.cycle import STATE as CYCLE
+from detectors.signals.cycle import find_period
+from detectors.signals.mean import mean, scale
+from detectors.signals.signal import Signal
+
+HOUR, DAY, WEEK = 3600.0, 86_400.0, 604_800.0
+HOURS, WEEK_HOURS, PHASES = 24, 168, 32
+HOUR_RATE, WEEK_RATE, PHASE_RATE = 0.03, 0.06, 0.03
+OVERALL_RATE, CLIP = 0.005, 10.0
+MOST_SEEN = 200
+OTHER_PERIOD = 0.05
+"""Share by which a period must differ to be another one."""
+CLEARLY = 0.8
+"""A found period must bring the usual distance down to this share."""
+
+OVERALL, DAILY, WEEKLY, CYCLIC = 0, 1, 2, 3
+
+STATE = np.dtype(
+    [
+        ("n", "<i8"),
+        ("first", "<f8"),
+        ("newest", "<f8"),
+        ("utc_offset", "<f8"),
+        ("gap", "<f8"),
+        ("period", "<f8"),  # seconds; 0 while none is known
+        ("period_from", "<f8"),
+        ("cyclic_n", "<i8"),
+        ("overall", "<f8"),
+        ("usual", "<f8", 4),  # distance from the overall mean, and from what each profile foretells
+        ("hours", "<f4", HOURS),
+        ("hours_seen", "u1", HOURS),
+        ("week", "<f4", WEEK_HOURS),
+        ("week_seen", "u1", WEEK_HOURS),
+        ("phases", "<f4", PHASES),
+        ("phases_seen", "u1", PHASES),
+        ("cycle", CYCLE),
+        ("calibration", CALIBRATION),
+    ]
+)
 
 
-class Season(msgspec.Struct, array_like=True):
-    """Distance of a value from the mean of this hour on other days, in units of the usual distance.
+@compiled
+def process(state: Any, value: float, t: float) -> float:
+    """Return the p-value of a value at event time ``t``, then learn it."""
+    if state.n == 0:
+        state.first = state.newest = t
+    profile = speaks(state, t)
+    best = DAILY if profile == OVERALL else profile  # before it speaks, it learns how far off it is
+    p_value = 1.0
+    if state.usual[best] > 0.0:
+        distance = abs(value - expected(state, t, best))
+        p_value = calibrate(state.calibration, distance / state.usual[best])
+    _learn(state, value, t)
+    return 1.0 if profile == OVERALL else p_value
 
-    It speaks only while the hours' means foretell the values better than their overall mean does, and not on the
-    first two days. Hours are those of UTC. Cost: about 2 µs an event. State: about 0.8 KB.
+
+@compiled
+def speaks(state: Any, t: float) -> int:
+    """Return which profile foretells the values best; ``OVERALL`` if none does better than their mean."""
+    best, least = OVERALL, state.usual[OVERALL]
+    age = t - state.first
+    if age >= 2 * DAY and state.usual[DAILY] < least:
+        best, least = DAILY, state.usual[DAILY]
+    if age >= WEEK + 2 * DAY and state.usual[WEEKLY] < least:
+        best, least = WEEKLY, state.usual[WEEKLY]
+    known = state.period > 0.0 and t - state.period_from >= 3 * state.period
+    if known and state.usual[CYCLIC] < CLEARLY * least:
+        best = CYCLIC
+    return best
+
+
+@compiled
+def expected(state: Any, t: float, profile: int) -> float:
+    """Return what a profile foretells for event time ``t``."""
+    if profile == DAILY:
+        return float(state.hours[hour_of_day(state, t)])
+    if profile == WEEKLY:
+        return float(state.week[hour_of_week(state, t)])
+    if profile == CYCLIC:
+        return float(state.phases[phase(state, t)])
+    return state.overall
+
+
+@compiled
+def allowed(state: Any, profile: int) -> float:
+    """Return the distance from what a profile foretells that about 99 % of normal values keep to."""
+    return state.calibration.limit * state.usual[profile]
+
+
+@compiled
+def hour_of_day(state: Any, t: float) -> int:
+    """Return the hour in local time, 0 to 23."""
+    return int((t + state.utc_offset) % DAY // HOUR)
+
+
+@compiled
+def hour_of_week(state: Any, t: float) -> int:
+    """Return the hour of the week in local time, 0 to 167."""
+    return int((t + state.utc_offset) % WEEK // HOUR)
+
+
+@compiled
+def phase(state: Any, t: float) -> int:
+    """Return the part of the found period, 0 to 31."""
+    return int((t - state.period_from) % state.period / state.period * PHASES) % PHASES
+
+
+@compiled
+def _learn(state: Any, value: float, t: float) -> None:
+    state.n += 1
+    if t > state.newest:
+        state.gap = mean(state.gap, t - state.newest, state.n, 0.01)
+        state.newest = t
+    if state.n > 1:
+        state.usual[OVERALL] = scale(state.usual[OVERALL], abs(value - state.overall), state.n, OVERALL_RATE, CLIP)
+    state.overall = mean(state.overall, value, state.n, OVERALL_RATE)
+    hour, week = hour_of_day(state, t), hour_of_week(state, t)
+    _learn_profile(state, DAILY, state.hours, state.hours_seen, hour, value, HOUR_RATE, state.n)
+    _learn_profile(state, WEEKLY, state.week, state.week_seen, week, value, WEEK_RATE, state.n)
+    found = find_period(state.cycle, value) * state.gap
+    if found > 0.0 and not _settled(state, found):
+        state.period, state.period_from, state.cyclic_n = found, t, 0
+        state.usual[CYCLIC] = 0.0
+        for each in range(PHASES):
+            state.phases_seen[each] = 0
+    if state.period > 0.0:
+        state.cyclic_n += 1
+        place = phase(state, t)
+        _learn_profile(state, CYCLIC, state.phases, state.phases_seen, place, value, PHASE_RATE, state.cyclic_n)
+
+
+@compiled
+def _settled(state: Any, found: float) -> bool:
+    """Say whether the known period is as good as the one just found: about the same, or of proven use."""
+    if state.period <= 0.0:
+        return False
+    if abs(found - state.period) <= OTHER_PERIOD * state.period:
+        return True
+    proven = state.newest - state.period_from >= 3 * state.period
+    return state.usual[CYCLIC] < CLEARLY * state.usual[OVERALL] or not proven
+
+
+@compiled
+def _learn_profile(
+    state: Any, profile: int, means: Any, seen: Any, place: int, value: float, rate: float, n: int
+) -> None:
+    if seen[place] > 0:
+        distance = abs(value - float(means[place]))
+        state.usual[profile] = scale(state.usual[profile], distance, n, OVERALL_RATE, CLIP)
+    seen[place] = min(int(seen[place]) + 1, MOST_SEEN)
+    means[place] = mean(float(means[place]), value, int(seen[place]), rate)
+
+
+class Season(Signal):
+    """Distance of a value from what its season foretells, in units of the usual distance.
+
+    Three profiles are learned: the hour of the day, the hour of the week, both in local time, and the phase of a period
+    that is found in the values. The one that foretells them best speaks, if it does better than their overall mean: the
+    day's from the third day, the week's from the tenth, a found period's from its fourth time.
+
+    Cost: about 0.6 µs an event. State: 2.2 KB for each value.
 
     Examples
     --------
     >>> import math
     >>> season = Season()
     >>> wave = [10 * math.sin(hour / 24 * 2 * math.pi) for hour in range(24)]
-    >>> usual = [season.process_one(wave[hour % 24] + hour % 5 / 10, 3600.0 * hour) for hour in range(24 * 40)]
-    >>> season.process_one(wave[6], 3600.0 * 24 * 40) < 0.01  # at midnight, what is usual at six
+    >>> usual = [season.process_one({"x": wave[h % 24] + h % 5 / 10}, 3600.0 * h) for h in range(24 * 40)]
+    >>> season.process_one({"x": wave[6]}, 3600.0 * 24 * 40).p_value < 0.01  # at midnight, what is usual at six
     True
 
     """
 
-    hours: list[Mean] = msgspec.field(default_factory=lambda: [Mean(0.03) for _ in range(HOURS)])
-    overall: Mean = msgspec.field(default_factory=lambda: Mean(0.005))
-    scale: Scale = msgspec.field(default_factory=lambda: Scale(0.005, 10.0))
-    overall_scale: Scale = msgspec.field(default_factory=lambda: Scale(0.005, 10.0))
-    calibrator: Calibrator = msgspec.field(default_factory=Calibrator)
-    first: float | None = None
-
-    def process_one(self, value: float, t: float) -> float:
-        """Return the p-value of a value at event time ``t``, then learn it."""
-        if self.first is None:
-            self.first = t
-        hour = self.hours[int(t % DAY // 3600)]
-        p_value = 1.0
-        if hour.n:
-            distance, usual = abs(value - hour.value), self.scale.value
-            if usual:
-                p_value = self.calibrator.process_one(min(distance / usual, 1e9))
-            self.scale.learn_one(distance)
-            self.overall_scale.learn_one(abs(value - self.overall.value))
-        hour.learn_one(value)
-        self.overall.learn_one(value)
-        return p_value if self.speaks(t) else 1.0
-
-    def speaks(self, t: float) -> bool:
-        """Say whether the hours foretell the values at all."""
-        begun = self.first is not None and t - self.first >= 2 * DAY
-        return begun and self.scale.value < self.overall_scale.value
-
-    def expected(self, t: float) -> float:
-        """Return the mean of the hour of event time ``t``."""
-        return self.hours[int(t % DAY // 3600)].value
-
-    @property
-    def allowed(self) -> float:
-        """Distance from its hour's mean that about 99 % of normal values keep to."""
-        return self.calibrator.limit * self.scale.value
+    kind = "season"
+    state = STATE
+    process = staticmethod(process)

@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Any
 
-from detectors.calibration import Calibrator
-from detectors.signals.mean import Mean, Scale
+import numpy as np
+
+from detectors.calibration import CALIBRATION, calibrate
+from detectors.compiled import compiled
+from detectors.signals.mean import mean, scale
+from detectors.signals.signal import Signal
+
+RATE, SCALE_RATE, CLIP = 0.1, 0.005, 4.0
+
+STATE = np.dtype([("n", "<i8"), ("level", "<f8"), ("usual", "<f8"), ("calibration", CALIBRATION)])
 
 
-class Spike(msgspec.Struct, array_like=True):
+@compiled
+def process(state: Any, value: float, t: float) -> float:
+    """Return the p-value of a value, then learn it."""
+    p_value = 1.0
+    if state.n > 0:
+        distance = abs(value - state.level)
+        if state.usual > 0.0:
+            p_value = calibrate(state.calibration, distance / state.usual)
+        elif distance > 0.0:
+            p_value = 1.0 / (state.n + 1.0)  # the first change of a constant: no more is known
+        state.usual = scale(state.usual, distance, state.n, SCALE_RATE, CLIP)
+    state.n += 1
+    state.level = mean(state.level, value, state.n, RATE)
+    return p_value
+
+
+@compiled
+def allowed(state: Any) -> float:
+    """Return the distance from the level that about 99 % of normal values keep to."""
+    return state.calibration.limit * state.usual
+
+
+class Spike(Signal):
     """Distance of a value from the mean of the last ten or so, in units of the usual distance.
 
-    Cost: about 2 µs an event. State: about 0.5 KB.
+    The usual distance is a mean absolute deviation over the last two hundred values or so, in which a wild one counts
+    no more than four usual ones. Cost: about 0.3 µs an event. State: 0.4 KB for each value.
 
     Examples
     --------
     >>> spike = Spike()
-    >>> usual = [spike.process_one(i % 7 / 7) for i in range(500)]
-    >>> spike.process_one(50.0) < 1e-4
+    >>> usual = [spike.process_one({"x": i % 7 / 7}) for i in range(500)]
+    >>> spike.process_one({"x": 50.0}).p_value < 1e-4
     True
 
     """
 
-    level: Mean = msgspec.field(default_factory=lambda: Mean(0.1))
-    scale: Scale = msgspec.field(default_factory=lambda: Scale(0.005, 4.0))
-    calibrator: Calibrator = msgspec.field(default_factory=Calibrator)
-
-    def process_one(self, value: float) -> float:
-        """Return the p-value of a value, then learn it."""
-        p_value, distance, usual = 1.0, abs(value - self.level.value), self.scale.value
-        if usual:
-            p_value = self.calibrator.process_one(min(distance / usual, 1e9))
-        elif distance and self.level.n:
-            p_value = 1.0 / (self.level.n + 1.0)  # the first change of a constant: no more is known
-        if self.level.n:
-            self.scale.learn_one(distance)
-        self.level.learn_one(value)
-        return p_value
-
-    @property
-    def allowed(self) -> float:
-        """Distance from the level that about 99 % of normal values keep to."""
-        return self.calibrator.limit * self.scale.value
+    kind = "spike"
+    state = STATE
+    process = staticmethod(process)

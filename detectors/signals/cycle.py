@@ -1,0 +1,74 @@
+"""Finds the period of values that repeat themselves."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from detectors.compiled import compiled
+
+CELLS = 128
+LONGEST_LAG = CELLS // 2
+SHORTEST_LAG = 4
+LARGEST_CELL = 16
+LEAST_CORRELATION = 0.5
+AS_GOOD = 0.9
+
+STATE = np.dtype([("cells", "<f4", CELLS), ("filled", "<i4"), ("size", "<i4"), ("inside", "<i4"), ("sum", "<f8")])
+
+
+@compiled
+def find_period(state: Any, value: float) -> float:
+    """Take a value in, and return the period in events if one has just been found, else 0.
+
+    Values are averaged in cells of 1, 2, 4, 8 and 16 events in turn. Once 128 cells are full, the period is the shortest
+    lag at which their autocorrelation has a peak nearly as high as any, placed between cells by a parabola. So periods of
+    4 to 1,024 events are found, of which two or more must have passed.
+    """
+    if state.size == 0:
+        state.size = 1
+    state.sum += value
+    state.inside += 1
+    if state.inside < state.size:
+        return 0.0
+    state.cells[state.filled] = state.sum / state.size
+    state.filled += 1
+    state.sum, state.inside = 0.0, 0
+    if state.filled < CELLS:
+        return 0.0
+    period = _best_lag(state.cells) * state.size
+    state.filled = 0
+    state.size = 1 if state.size == LARGEST_CELL else 2 * state.size
+    return period
+
+
+@compiled
+def _best_lag(cells: Any) -> float:
+    level = 0.0
+    for i in range(CELLS):
+        level += float(cells[i])
+    level /= CELLS
+    correlations = np.zeros(LONGEST_LAG + 2)
+    highest = 0.0
+    for lag in range(SHORTEST_LAG - 1, LONGEST_LAG + 2):
+        product, before, after = 0.0, 0.0, 0.0
+        for i in range(CELLS - lag):
+            one, other = float(cells[i]) - level, float(cells[i + lag]) - level
+            product += one * other
+            before += one * one
+            after += other * other
+        if before > 0.0 and after > 0.0:
+            correlations[lag] = product / math.sqrt(before * after)
+    for lag in range(SHORTEST_LAG, LONGEST_LAG + 1):
+        if correlations[lag - 1] < correlations[lag] >= correlations[lag + 1]:
+            highest = max(highest, correlations[lag])
+    if highest < LEAST_CORRELATION:
+        return 0.0
+    for lag in range(SHORTEST_LAG, LONGEST_LAG + 1):
+        left, here, right = correlations[lag - 1], correlations[lag], correlations[lag + 1]
+        if left < here >= right and here >= AS_GOOD * highest:
+            bend = left - 2.0 * here + right
+            return lag + (0.5 * (left - right) / bend if bend < 0.0 else 0.0)
+    return 0.0
