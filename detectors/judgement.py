@@ -17,15 +17,21 @@ KINDS = ("spike", "level", "trend", "variance", "season", "pattern", "rare", "fl
 WEIGHTS = np.array([0.05, 0.05, 0.05, 0.05, 0.05, 0.40, 0.30, 0.05])
 """Share of the false alarms that each may spend; they sum to 1."""
 
-JOINT_SHARE, ARRIVAL_SHARE = 0.5, 0.02
+JOINT_SHARE, ARRIVAL_SHARE = 0.5, 0.001
 """Share of all values together, where there are several, and of when the event arrives."""
 
 UNUSUAL = 0.1
 """p-value at or below which a signal counts as going on."""
 
 LASTING_RATE, LASTING_WEIGHT, MOST_EVIDENCE = 0.03, 1.0, 15.0
-SPREAD = 4.0
+SPREAD = 10.0
 """Divides evidence, so that all of it finds room in a calibration."""
+
+TOLD = ("expected", "lower", "upper", "contribution")
+"""What is told of a value; not a number where unknown."""
+
+LARGEST_VALUE, LARGEST = 1e150, 1e30
+"""Larger values are taken for the first, larger multiples of a value's unit for the second."""
 
 VALUE = np.dtype(
     [
@@ -38,20 +44,29 @@ VALUE = np.dtype(
         ("rare", rare.STATE),
         ("flatline", flatline.STATE),
         ("counter", counter.STATE),
-        ("since", "<f8", len(KINDS)),
+        ("since", "<f8", len(KINDS)),  # event time from which each signal has been unusual; 0 while it is not
     ]
 )
 """All that is known of one value."""
 
 SOURCE = np.dtype(
-    [("n", "<i8"), ("utc_offset", "<f8"), ("arrival", arrival.STATE), ("lasting", "<f8"), ("evidence", CALIBRATION)]
+    [
+        ("n", "<i8"),
+        ("utc_offset", "<f8"),
+        ("arrival", arrival.STATE),
+        ("joint_since", "<f8"),
+        ("lasting", "<f8"),
+        ("evidence", CALIBRATION),
+    ]
 )
 """All that is known of a source besides."""
 
 
 @compiled
-def judge_values(sources: Any, values: Any, places: Any, x: Any, t: float, p_values: Any, told: Any) -> bool:
-    """Judge and learn each value of an event; say whether one must be learned anew.
+def judge(
+    sources: Any, values: Any, places: Any, x: Any, t: float, joint_p: float, p_values: Any, told: Any
+) -> tuple[float, float, bool]:
+    """Judge an event and learn it; return its p-value, that of its arrival, and whether a value must be learned anew.
 
     Parameters
     ----------
@@ -63,60 +78,75 @@ def judge_values(sources: Any, values: Any, places: Any, x: Any, t: float, p_val
         The event's values.
     t
         Event time, epoch seconds.
+    joint_p
+        p-value of the values together; below 0 if there is none.
     p_values
-        Takes a row for each value: the p-value of each signal.
+        Takes a row for each value: the corrected p-value of each signal.
     told
-        Takes a row for each value: what was expected of it, and the distance from it that is still normal.
+        Takes a row for each value: what ``TOLD`` names.
 
     """
-    anew = False
-    source = sources[0]
+    source, anew = sources[0], False
     for i in range(len(x)):
         value = values[places[i]]
         value.season.utc_offset = source.utc_offset
-        z = counter.represent(value.counter, x[i], t)
-        anew = anew or value.counter.anew
         _expect(value, t, told[i])
-        row = p_values[i]
-        row[0] = spike.process(value.spike, z, t)
-        row[1] = level.process(value.level, z, t)
-        row[2] = trend.process(value.trend, z, t)
-        row[3] = variance.process(value.variance, z, t)
-        row[4] = season.process(value.season, z, t)
-        row[5] = pattern.process(value.pattern, z, t)
-        row[6] = rare.process(value.rare, z, t)
-        row[7] = flatline.process(value.flatline, z, t)
-        for kind in range(len(KINDS)):
-            if row[kind] > UNUSUAL:
-                value.since[kind] = 0.0
-            elif value.since[kind] == 0.0:
-                value.since[kind] = t
-    return anew
+        _judge_value(value, min(max(x[i], -LARGEST_VALUE), LARGEST_VALUE), t, p_values[i])
+        anew = anew or value.counter.anew
+    arrival_p = arrival.process(source.arrival, t)
+    if joint_p < 0.0 or joint_p > UNUSUAL:
+        source.joint_since = 0.0
+    elif source.joint_since == 0.0:
+        source.joint_since = t
+    p_value = _weigh(source, p_values, joint_p, arrival_p)
+    _share(p_values, told)
+    return p_value, min(arrival_p / ARRIVAL_SHARE, 1.0), anew
+
+
+@compiled
+def _judge_value(value: Any, x: float, t: float, row: Any) -> None:
+    z = min(max(counter.represent(value.counter, x, t), -LARGEST), LARGEST)
+    row[0] = spike.process(value.spike, z, t)
+    row[1] = level.process(value.level, z, t)
+    row[2] = trend.process(value.trend, z, t)
+    row[3] = variance.process(value.variance, z, t)
+    row[4] = season.process(value.season, z, t)
+    profile = season.speaks(value.season, t)
+    usual = value.level.slow if profile == season.OVERALL else season.expected(value.season, t, profile)
+    row[5] = pattern.process(value.pattern, z - usual, t)
+    row[6] = rare.process(value.rare, z, t)
+    row[7] = flatline.process(value.flatline, z, t)
+    for kind in range(len(KINDS)):
+        if row[kind] > UNUSUAL:
+            value.since[kind] = 0.0
+        elif value.since[kind] == 0.0:
+            value.since[kind] = t
 
 
 @compiled
 def _expect(value: Any, t: float, told: Any) -> None:
-    """Put what is expected of a value before it is seen, and how far from it is still normal; not a number if unknown."""
-    told[0] = told[1] = np.nan
+    """Put what is expected of a value before it is seen, and the bounds that about 99 % of normal values keep to."""
+    told[:] = np.nan
     if value.spike.n == 0:
         return
     profile = season.speaks(value.season, t)
     if profile != season.OVERALL:
-        told[0], told[1] = season.expected(value.season, t, profile), season.allowed(value.season, profile)
+        middle, around = season.expected(value.season, t, profile), season.allowed(value.season, profile)
     else:
-        told[0], told[1] = value.spike.level, spike.allowed(value.spike)
-    told[0] = counter.as_given(value.counter, told[0])
+        middle, around = value.spike.level, spike.allowed(value.spike)
+    told[0] = counter.as_given(value.counter, middle)
+    if around > 0.0:
+        told[1] = counter.as_given(value.counter, middle - around)
+        told[2] = counter.as_given(value.counter, middle + around)
 
 
 @compiled
-def weigh(sources: Any, p_values: Any, joint_p: float, arrival_p: float) -> float:
+def _weigh(source: Any, p_values: Any, joint_p: float, arrival_p: float) -> float:
     """Correct all p-values for their number and weights, in place, and return the p-value of them together.
 
     The corrected ones are those of a weighted Bonferroni correction. Together they are pooled by their harmonic mean,
     with what has been of late, and calibrated once more, since how the signals depend on each other is the source's own.
-    A ``joint_p`` below 0 means that there is none.
     """
-    source = sources[0]
     shared = 1.0 - ARRIVAL_SHARE
     share = shared * (1.0 - JOINT_SHARE) if joint_p >= 0.0 else shared
     pooled = ARRIVAL_SHARE / arrival_p
@@ -131,3 +161,14 @@ def weigh(sources: Any, p_values: Any, joint_p: float, arrival_p: float) -> floa
     source.n += 1
     source.lasting += LASTING_RATE * (min(evidence, MOST_EVIDENCE) - source.lasting)
     return calibrate(source.evidence, math.expm1((evidence + LASTING_WEIGHT * source.lasting) / SPREAD))
+
+
+@compiled
+def _share(p_values: Any, told: Any) -> None:
+    """Put each value's share in the anomaly: of the logarithms of their smallest p-values."""
+    total, count = 0.0, p_values.shape[0]
+    for i in range(count):
+        told[i, 3] = -math.log(p_values[i].min())
+        total += told[i, 3]
+    for i in range(count):
+        told[i, 3] = told[i, 3] / total if total > 0.0 else 1.0 / count

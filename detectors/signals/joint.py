@@ -4,133 +4,207 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.calibration import Calibrator
-from detectors.score import ValueExplanation
+from detectors.base import Detector, SnapshotError
+from detectors.calibration import CALIBRATION, SMALLEST, calibrate
+from detectors.compiled import compiled
+from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
 
-RATE = 0.001
+FORMAT = 2
+KIND = "joint"
+RATE, DOUBTFUL_RATE = 0.001, 0.02
 SMOOTHING = 0.03
 DOUBTFUL = 0.01
-DOUBTFUL_RATE = 0.02
 SHRINKAGE = 0.1
 INVERT_EVERY = 16
 WARM_UP = 30
+MOST_VALUES = 64
+LARGEST = 1e100
 OF_99_PERCENT = 2.576
 
 Vector = NDArray[np.float64]
 
+STATE = np.dtype([("n", "<i8"), ("now", CALIBRATION), ("lasting", CALIBRATION)])
+"""What is known besides the vectors and matrices."""
 
-def _empty(*shape: int) -> Vector:
-    return np.zeros(shape)
+
+@compiled
+def process(states: Any, mean: Any, recent: Any, covariance: Any, precision: Any, x: Any, told: Any) -> float:
+    """Return the p-value of an event's values together, then learn them; one that is missing is not a number.
+
+    ``told`` takes the deviations that the p-value is about.
+    """
+    state, size = states[0], len(mean)
+    state.n += 1
+    deviations = np.zeros(size)
+    for i in range(size):
+        if not math.isnan(x[i]):
+            deviations[i] = x[i] - mean[i]
+        recent[i] += SMOOTHING * (deviations[i] - recent[i])
+    p_value = 1.0
+    if state.n > WARM_UP + size:
+        at_once = calibrate(state.now, _distance(precision, deviations))
+        lasting = calibrate(state.lasting, _distance(precision, recent))
+        p_value = min(1.0, 2.0 * min(at_once, lasting))
+        told[:] = deviations if at_once <= lasting else recent
+    rate = max(RATE, 1.0 / state.n) * (DOUBTFUL_RATE if p_value <= DOUBTFUL else 1.0)
+    for i in range(size):
+        mean[i] += rate * deviations[i]
+        for j in range(size):
+            covariance[i, j] += rate * (deviations[i] * deviations[j] - covariance[i, j])
+    if state.n % INVERT_EVERY == 0:
+        _invert(covariance, precision)
+    return p_value if state.now.seen >= WARM_UP else 1.0
 
 
-class Joint(msgspec.Struct, array_like=True):
+@compiled
+def _distance(precision: Any, deviations: Any) -> float:
+    """Return the Mahalanobis distance for each value."""
+    square = 0.0
+    for i in range(len(deviations)):
+        for j in range(len(deviations)):
+            square += deviations[i] * precision[i, j] * deviations[j]
+    return math.sqrt(square / len(deviations)) if square > 0.0 else 0.0
+
+
+@compiled
+def _invert(covariance: Any, precision: Any) -> None:
+    """Bring the inverse of the shrunk covariance up to date; values that have never changed are left out."""
+    size = len(covariance)
+    correlation = np.eye(size)
+    for i in range(size):
+        for j in range(size):
+            product = covariance[i, i] * covariance[j, j]
+            if i != j and product > 0.0:
+                correlation[i, j] = (1.0 - SHRINKAGE) * covariance[i, j] / math.sqrt(product)
+    inverse = np.linalg.inv(correlation)
+    for i in range(size):
+        for j in range(size):
+            product = covariance[i, i] * covariance[j, j]
+            precision[i, j] = inverse[i, j] / math.sqrt(product) if product > 0.0 else 0.0
+
+
+class Joint(Detector):
     """Mahalanobis distance of all values from their mean, at once and of what lasts.
 
     Mean and covariance are learned exponentially weighted, of events that look anomalous fifty times more slowly. The
-    distance (Hotelling's T²) is taken of the event's deviations, for outliers, and of their mean over the last thirty
-    or so, for small deviations that last; the smaller p-value counts, doubled. The covariance is shrunk towards its
-    diagonal (Ledoit and Wolf 2004, with a fixed weight).
+    distance (Hotelling's T²) is taken of the event's deviations, for outliers and broken correlations, and of their mean
+    over the last thirty or so, for small deviations that last; the smaller p-value counts, doubled. The covariance is
+    shrunk towards its diagonal (Ledoit and Wolf 2004, with a fixed weight). Values beyond the first 64 are left out.
 
-    Cost: about 30 µs an event, of few values or many. State: 8 bytes for each pair of values, and 1 KB.
+    Cost: about 3 µs an event of eight values. State: 16 bytes for each pair of values, and 0.7 KB.
 
     References
     ----------
     Hotelling, H. (1947). Multivariate quality control. In: Techniques of Statistical Analysis. McGraw-Hill.
     Ledoit, O., Wolf, M. (2004). A well-conditioned estimator for large-dimensional covariance matrices. Journal of
-    Multivariate Analysis 88(2).
+    Multivariate Analysis 88(2). https://doi.org/10.1016/S0047-259X(03)00096-4
 
     Examples
     --------
     >>> joint = Joint()
     >>> usual = [joint.process_one({"a": i % 7, "b": i % 7 + i % 3 / 10}) for i in range(500)]
-    >>> joint.process_one({"a": 6.0, "b": 0.0}) < 1e-3  # each is usual, but not both together
+    >>> joint.process_one({"a": 6.0, "b": 0.0}).p_value < 1e-3  # each is usual, but not both together
     True
 
     """
 
-    names: list[str] = msgspec.field(default_factory=list)
-    n: int = 0
-    mean: Vector = msgspec.field(default_factory=lambda: _empty(0))
-    covariance: Vector = msgspec.field(default_factory=lambda: _empty(0, 0))
-    precision: Vector = msgspec.field(default_factory=lambda: _empty(0, 0))
-    recent: Vector = msgspec.field(default_factory=lambda: _empty(0))
-    told: Vector = msgspec.field(default_factory=lambda: _empty(0))
-    """The deviations that the last event's p-value is about."""
-    now: Calibrator = msgspec.field(default_factory=Calibrator)
-    lasting: Calibrator = msgspec.field(default_factory=Calibrator)
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._record = np.zeros(1, STATE)
+        self._mean, self._recent, self._told = np.zeros(0), np.zeros(0), np.zeros(0)
+        self._covariance, self._precision = np.zeros((0, 0)), np.zeros((0, 0))
 
-    def process_one(self, x: Mapping[str, float]) -> float:
+    def p_value(self, x: Mapping[str, float]) -> float:
         """Return the p-value of an event's values together, then learn them."""
-        deviations = self._deviations(x)
-        self.n += 1
-        self.recent += SMOOTHING * (deviations - self.recent)
-        p_value = 1.0
-        if self.n > WARM_UP + len(self.names):
-            at_once = self.now.process_one(self._distance(deviations))
-            lasting = self.lasting.process_one(self._distance(self.recent))
-            p_value = min(1.0, 2.0 * min(at_once, lasting))
-            self.told = deviations if at_once <= lasting else self.recent.copy()
-        rate = max(RATE, 1.0 / self.n) * (DOUBTFUL_RATE if p_value <= DOUBTFUL else 1.0)
-        self.mean += rate * deviations
-        self.covariance += rate * (deviations[:, None] * deviations - self.covariance)
-        if self.n % INVERT_EVERY == 0:
-            self._invert()
-        return p_value if self.speaks else 1.0
+        if not self._places.keys() >= x.keys():
+            self._add([name for name in x if name not in self._places], x)
+        values = np.full(len(self._places), np.nan)
+        for name, value in x.items():
+            place = self._places.get(name)
+            if place is not None:
+                values[place] = max(-LARGEST, min(value, LARGEST))
+        return process(
+            self._record, self._mean, self._recent, self._covariance, self._precision, values, self._told
+        )
 
     @property
     def speaks(self) -> bool:
         """Whether it has seen enough."""
-        return self.now.n >= WARM_UP
+        return bool(self._record["now"]["seen"][0] >= WARM_UP)
+
+    def process_one(self, x: Mapping[str, float], t: float | None = None) -> Score:
+        """Score an event, explain it, then learn from it."""
+        p_value = max(self.p_value(x), SMALLEST) if x else 1.0
+        values = self.explain(x)
+        name = max(values, key=lambda name: values[name].contribution, default=None)
+        signals = (SignalScore(KIND, p_value, name),) if p_value < 1.0 else ()
+        return Score(p_value, anomaly_score(p_value), signals, values)
 
     def explain(self, x: Mapping[str, float]) -> dict[str, ValueExplanation]:
         """Say what the other values made likely of each value of the event that was processed last."""
-        weighed = self.precision @ self.told
-        shares = np.maximum(self.told * weighed, 0.0)
-        total = float(shares.sum())
+        weighed = self._precision @ self._told
+        shares = np.maximum(self._told * weighed, 0.0)
+        present = [self._places[name] for name in x if name in self._places]
+        total = float(shares[present].sum())
         explained = {}
         for name, value in x.items():
-            i = self.names.index(name)
-            precision = float(self.precision[i, i])
-            share = float(shares[i]) / total if total else 1.0 / len(x)
-            if not precision:
-                explained[name] = ValueExplanation(value, float(self.mean[i]), None, None, share)
+            i = self._places.get(name)
+            if i is None:
+                explained[name] = ValueExplanation(value, None, None, None, 0.0)
                 continue
-            expected = float(self.mean[i] + self.told[i] - weighed[i] / precision)
+            precision, mean = float(self._precision[i, i]), float(self._mean[i])
+            share = float(shares[i]) / total if total > 0.0 else 1.0 / len(present)
+            if precision <= 0.0:
+                explained[name] = ValueExplanation(value, mean, None, None, share)
+                continue
+            expected = mean + float(self._told[i] - weighed[i] / precision)
             allowed = OF_99_PERCENT / math.sqrt(precision)
             explained[name] = ValueExplanation(value, expected, expected - allowed, expected + allowed, share)
         return explained
 
-    def _deviations(self, x: Mapping[str, float]) -> Vector:
-        """Return how far each known value is from its mean; 0 for one that is missing."""
-        new = sorted(set(x).difference(self.names))
-        if new:
-            old, size = len(self.names), len(self.names) + len(new)
-            self.names = [*self.names, *new]
-            self.mean = np.append(self.mean, [x[name] for name in new])
-            self.recent = np.append(self.recent, np.zeros(len(new)))
-            covariance, precision = _empty(size, size), _empty(size, size)
-            covariance[:old, :old], precision[:old, :old] = self.covariance, self.precision
-            self.covariance, self.precision = covariance, precision
-        if len(x) == len(self.names):
-            return np.array([x[name] for name in self.names]) - self.mean
-        means = self.mean.tolist()
-        return np.array([x.get(name, mean) for name, mean in zip(self.names, means, strict=True)]) - self.mean
+    def score_one(self, x: Mapping[str, float], t: float | None = None) -> float:
+        """Return the anomaly score of an event without learning it."""
+        copy = Joint()
+        copy.restore(self.snapshot())
+        return copy.process_one(x, t).anomaly_score
 
-    def _distance(self, deviations: Vector) -> float:
-        square = float(deviations @ self.precision @ deviations)
-        return min(math.sqrt(square / len(deviations)), 1e9) if square > 0.0 else 0.0
+    def learn_one(self, x: Mapping[str, float], t: float | None = None) -> None:
+        """Learn from an event."""
+        self.process_one(x, t)
 
-    def _invert(self) -> None:
-        """Bring the inverse of the shrunk covariance up to date; values that have never changed are left out."""
-        variances = self.covariance.diagonal()
-        alive = variances > 0.0
-        spread = np.sqrt(np.where(alive, variances, 1.0))
-        correlation = (1.0 - SHRINKAGE) * self.covariance / spread[:, None] / spread
-        np.fill_diagonal(correlation, 1.0)
-        inverse = np.linalg.inv(correlation) / spread[:, None] / spread
-        self.precision = np.where(alive[:, None] & alive, inverse, 0.0)
+    def snapshot(self) -> bytes:
+        """Return the whole learned state: numbers and names."""
+        vectors = np.concatenate((self._mean, self._recent, self._covariance.ravel(), self._precision.ravel()))
+        return msgspec.msgpack.encode((FORMAT, list(self._places), self._record.tobytes(), vectors.tobytes()))
+
+    def restore(self, state: bytes) -> None:
+        """Take up a state that ``snapshot`` gave."""
+        try:
+            version, names, record, numbers = msgspec.msgpack.decode(state, type=tuple[int, list[str], bytes, bytes])
+            vectors, size = np.frombuffer(numbers).copy(), len(names)
+            parts = np.split(vectors, [size, 2 * size, (2 + size) * size])
+            shape = (size, size)
+            self._record = np.frombuffer(record, STATE).copy()
+            self._mean, self._recent = parts[0], parts[1]
+            self._covariance, self._precision = parts[2].reshape(shape), parts[3].reshape(shape)
+        except (msgspec.DecodeError, ValueError) as error:
+            raise SnapshotError(f"this is no state of {KIND!r} ({error}): reset the source's state") from error
+        if version != FORMAT:
+            raise SnapshotError(f"the state of {KIND!r} has format {version}, not {FORMAT}: reset the source's state")
+        self._places, self._told = {name: i for i, name in enumerate(names)}, np.zeros(size)
+
+    def _add(self, new: list[str], x: Mapping[str, float]) -> None:
+        new = sorted(new)[: MOST_VALUES - len(self._places)]
+        old, size = len(self._places), len(self._places) + len(new)
+        self._places |= {name: old + i for i, name in enumerate(new)}
+        more = len(new)
+        self._mean = np.append(self._mean, [max(-LARGEST, min(x[name], LARGEST)) for name in new])
+        self._recent, self._told = np.append(self._recent, np.zeros(more)), np.zeros(size)
+        self._covariance = np.pad(self._covariance, (0, more))
+        self._precision = np.pad(self._precision, (0, more))
