@@ -75,4 +75,4 @@ def plot_into(
         grid = figure.subplots(rows, 1, sharex=True, squeeze=False, height_ratios=ratios)
         yield figure, [panel for (panel,) in grid]
         file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file, dpi=120, metadata={"Date": None} if file.suffix.lower() == ".svg" else None)
+        figure.savefig(file, dpi=100, metadata={"Date": None} if file.suffix.lower() == ".svg" else None)
