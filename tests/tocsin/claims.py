@@ -226,13 +226,15 @@ def the_expected_is_usual_at_this_hour(seen: Seen) -> str | None:
         return "nothing is expected"
     day = seen.times[:-1] % DAY
     apart = np.abs((day - seen.times[-1] % DAY + DAY / 2) % DAY - DAY / 2)
-    same = seen.before[(apart <= 3600) & (seen.times[:-1] >= seen.times[-1] - 28 * DAY)]
+    lately = seen.times[:-1] >= seen.times[-1] - 28 * DAY
+    same = seen.before[(apart <= 3600) & lately]
     if len(same) < 3:
         return "there is no earlier day"
-    low, usual, high = np.quantile(same, (0.1, 0.5, 0.9))
+    low, high = np.quantile(same, (0.1, 0.9))
     slack = 0.1 * float(np.quantile(seen.before, 0.99) - np.quantile(seen.before, 0.01))
     if not low - slack <= told.expected <= high + slack:
         return f"expected {told.expected:.6g}; at this hour it was {low:.6g} to {high:.6g}"
+    usual = float(np.median(seen.before[(apart <= apart.min() + 300) & lately]))
     if abs(told.value - usual) < abs(told.expected - usual):
         return f"value {told.value:.6g} is nearer to the usual {usual:.6g} than the expected {told.expected:.6g}"
     return None
