@@ -15,7 +15,8 @@ from alerts.lifecycle import SILENCE
 from alerts.summary import clock, summarise
 from detectors.auto import KINDS
 from streams.columns import epochs
-from tests.tocsin.claims import OF_KIND, is_told_at_its_event, violations
+from tests.tocsin.claims import is_told_at_its_event, violations
+from tests.tocsin.claims_of_kinds import OF_KIND
 from tocsin.cli import run
 
 
