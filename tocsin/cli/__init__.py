@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 import typer.main
 
-from tocsin.cli import backtest, broker, check, demo, evaluate, produce, tail, topics, worker
+from tocsin.cli import backtest, bench, broker, check, demo, evaluate, produce, tail, topics, worker
 from tocsin.cli.errors import DONE, FAILED, WRONG_USAGE, report
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ app.add_typer(topics.app, name="topics")
 app.command("check")(check.check)
 app.add_typer(backtest.app, name="backtest")
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(bench.app, name="bench")
 app.command("broker")(broker.broker)
 
 
