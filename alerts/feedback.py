@@ -230,4 +230,4 @@ class Feedback:
 
 
 def _strength(event: _Event) -> int:
-    return max((signature.strength for signature in event.signatures), default=0)
+    return event.signatures[0].strength if event.signatures else 0
