@@ -15,11 +15,18 @@ def test_a_label_holds_back_what_looks_alike_until_the_opposite_label_takes_it_b
     sent: list[dict[str, Any]] = []
 
     def send(*values: float) -> dict[str, Any]:
-        """Send events of a minute each up to now, and return the score of the last."""
-        for value in values:
-            now = time.time()
-            sent.append({"source": "pump-7", "timestamp": now, "values": {"x": value}, "event_id": f"e{len(sent)}"})
-            service.produce("telemetry", [("pump-7", sent[-1])])
+        """Send events as of now, and return the score of the last."""
+        first = len(sent)
+        sent.extend(
+            {
+                "source": "pump-7",
+                "timestamp": time.time() + i / 1000,
+                "values": {"x": value},
+                "event_id": f"e{first + i}",
+            }
+            for i, value in enumerate(values)
+        )
+        service.produce("telemetry", [("pump-7", event) for event in sent[first:]])
         scores = [json.loads(record.value) for record in service.read("scores", at_least=len(sent), quiet=0.2)]
         return next(score for score in scores if score["event_id"] == sent[-1]["event_id"])
 
