@@ -14,7 +14,7 @@ from alerts.verdict import Label, Verdict, Weighed
 from detectors.score import Score, SignalScore
 
 REMEMBERED_ALERTS = 16
-REMEMBERED_EVENTS = 16
+REMEMBERED_EVENTS = 12
 REMEMBERED_LABELS = 16
 SIGNALS_PER_EVENT = 2
 LONGEST_MEMORY = 30 * 86_400.0
@@ -24,9 +24,12 @@ Outcome = Literal["label_learned", "label_repeated", "label_unmatched"]
 
 
 class _Alerted(msgspec.Struct, array_like=True):
-    kind: str
     began: float
     signature: Signature
+
+    @property
+    def kind(self) -> str:
+        return self.signature.kind
 
 
 class _Event(msgspec.Struct, array_like=True, frozen=True):
@@ -124,13 +127,13 @@ class Feedback:
                 oldest = min(older, key=lambda i: _strength(events[i]))
             del events[oldest]
 
-    def alerted(self, kind: str, began: float, signature: Signature) -> None:
+    def alerted(self, began: float, signature: Signature) -> None:
         """Remember what an alert looks like, or that it has gone further."""
         for alert in self._state.alerts:
-            if alert.kind == kind and alert.began == began:
+            if alert.began == began and alert.kind == signature.kind:
                 alert.signature = alert.signature.widen(signature)
                 return
-        self._state.alerts = [*self._state.alerts[1 - REMEMBERED_ALERTS :], _Alerted(kind, began, signature)]
+        self._state.alerts = [*self._state.alerts[1 - REMEMBERED_ALERTS :], _Alerted(began, signature)]
 
     def judge(self, label: Label, near: float = 60.0) -> tuple[Outcome, list[Verdict]]:
         """Take a label, and return what became of it and the verdicts by which alerts are no longer true.

@@ -193,7 +193,7 @@ class Lifecycle:
         if at <= kind.began:
             return ()
         kind.began = at
-        self._look(SILENCE, of_silence(SILENCE, allowed))
+        self._look(of_silence(SILENCE, allowed))
         thresholds = self._policy.of(SILENCE)
         self._alerts[SILENCE] = Alert(
             alert_id=alert_id(self._stream, self._source, SILENCE, at),
@@ -221,7 +221,7 @@ class Lifecycle:
         if SILENCE not in self._alerts:
             return ()
         self._now = max(self._now, t)
-        self._look(SILENCE, of_silence(SILENCE, t - self._alerts[SILENCE].started_at))
+        self._look(of_silence(SILENCE, t - self._alerts[SILENCE].started_at))
         return (self._end(SILENCE, State.RESOLVED if really else State.RETRACTED),)
 
     def snapshot(self) -> list[object]:
@@ -293,10 +293,10 @@ class Lifecycle:
         """Return the kinds of alerts that an event is part of."""
         return {signal.kind for signal in score.signals if signal.p_value <= NOTEWORTHY_P} & self._alerts.keys()
 
-    def _look(self, kind: str, signature: Signature) -> None:
+    def _look(self, signature: Signature) -> None:
         """Remember what the alert of a kind looks like."""
         if self._feedback is not None:
-            self._feedback.alerted(kind, self._kinds[kind].began, signature)
+            self._feedback.alerted(self._kinds[signature.kind].began, signature)
 
     def _calm_enough(self, memory: _Kind, thresholds: Thresholds) -> bool:
         since = self._now if memory.calm_since is None else memory.calm_since
@@ -335,7 +335,7 @@ class Lifecycle:
         ).model_copy(update=evidence(signal, score))
         self._alerts[kind] = alert.model_copy(update={"summary": summarise(alert)})
         changes.append(self._alerts[kind])
-        self._look(kind, of_signal(signal, score))
+        self._look(of_signal(signal, score))
 
     def _go_on(
         self,
@@ -349,7 +349,7 @@ class Lifecycle:
         """Follow the peak; publish only what matters: that it fires, or that it has grown more severe."""
         changed = alert
         if signal is not None:
-            self._look(kind, of_signal(signal, score))
+            self._look(of_signal(signal, score))
         if signal is not None and signal.p_value < alert.p_value:
             highest = max(alert.anomaly_score, score.anomaly_score)
             changed = alert.model_copy(update=evidence(signal, score) | {"anomaly_score": highest})
