@@ -157,11 +157,13 @@ class Lifecycle:
         """Return every id by which a label may find something here."""
         return iter(()) if self._feedback is None else self._feedback.ids()
 
-    def judge(self, label: Label, near: float) -> tuple[Outcome, tuple[Alert, ...]]:
+    def judge(self, t: float, label: Label, near: float) -> tuple[Outcome, tuple[Alert, ...]]:
         """Take a label, and return what became of it and the alerts that it ends.
 
         Parameters
         ----------
+        t
+            Event time of the event before which it is taken, epoch seconds.
         label
             The truth about one of this source's alerts or events.
         near
@@ -170,6 +172,9 @@ class Lifecycle:
         """
         if self._feedback is None:
             return "label_unmatched", ()
+        self._now = max(self._now, t)
+        if SILENCE in self._alerts:  # which has lasted until now, and is judged as long as that
+            self._look(of_silence(SILENCE, t - self._alerts[SILENCE].started_at))
         outcome, verdicts = self._feedback.judge(label, near)
         changes = []
         for kind, alert in sorted(self._alerts.items()):

@@ -277,7 +277,7 @@ class TelemetryProcessor:
     def _learn_labels(self, source: _Source, record: Record, time: float, result: Result) -> None:
         near = max(USUALLY_NEAR, self._allowed(source) or 0.0)
         for label in take_due(source, max(source.newest, time), max(source.heard, record.timestamp)):
-            outcome, changes = source.lifecycle.judge(label, near)
+            outcome, changes = source.lifecycle.judge(time, label, near)
             result.outcomes[outcome] += 1
             self._publish(source, changes, record, result)
 

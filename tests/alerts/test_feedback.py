@@ -61,7 +61,7 @@ class Pump:
         return alert
 
     def say(self, about: str, label: bool, at: float | None = None) -> tuple[str, tuple[Alert, ...]]:
-        return self.life.judge(Label(self.now, about, 0, next(self.offsets), label, "ann", at), NEAR)
+        return self.life.judge(self.now, Label(self.now, about, 0, next(self.offsets), label, "ann", at), NEAR)
 
     def restart(self) -> None:
         state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.life.snapshot()))
@@ -224,6 +224,16 @@ def test_a_silence_that_was_no_anomaly_may_last_a_quarter_longer_from_then_on(pu
     assert pump.life.tolerated_silence == 0.0
 
 
+def test_a_silence_called_usual_before_it_ends_is_judged_as_long_as_it_was(pump):
+    pump.event(NORMAL)
+    (silence,) = pump.life.silent(60.0, 300.0)
+    pump.now = 1060.0
+    _, (retracted,) = pump.say(silence.alert_id, False)
+    assert (retracted.state, retracted.resolved_at) == (State.RETRACTED, 1060.0)
+    assert pump.life.heard(1060.0) == ()
+    assert pump.life.tolerated_silence == 1250.0
+
+
 def test_what_is_remembered_is_bounded_and_small():
     pump = Pump()
     assert len(msgspec.msgpack.encode(pump.life.snapshot())) < 50
@@ -309,9 +319,9 @@ def test_the_order_in_which_labels_come_does_not_matter(before, after, data):
         other.event(score, f"e{i}")
     other.event(NORMAL)
     for label in said:
-        one.life.judge(label, NEAR)
+        one.life.judge(one.now, label, NEAR)
     for label in data.draw(st.permutations(said)):
-        other.life.judge(label, NEAR)
+        other.life.judge(other.now, label, NEAR)
     assert [one.event(score) for score in after] == [other.event(score) for score in after]
 
 
