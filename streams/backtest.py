@@ -16,13 +16,11 @@ from detectors.base import Detector
 from detectors.score import Score
 from streams.dead_letters import TOPIC as DEAD_LETTERS
 from streams.dead_letters import DeadLetter
-from streams.processor import Output, Record
+from streams.label_lines import recorded_labels
+from streams.processor import NOT_PRODUCED, Output, Record
 from streams.replay import USUAL_COLUMNS, Recording, Rows, TelemetryColumns, find_recordings
 from streams.tables import ENDINGS, Progress, TableError, count_rows, must_not_replace, write_table
 from streams.telemetry import STREAM, TelemetryProcessor, TelemetrySettings
-
-NOT_PRODUCED = -1.0
-"""Kafka's record timestamp where there is none: no event is ahead of it, and no silence is measured by it."""
 
 REPEATED = "duplicate: an event with this event_id came shortly before"
 
@@ -35,6 +33,7 @@ SCORE_FIELDS = {
     "kind": pa.string(),
     "name": pa.string(),
     "expected": pa.float64(),
+    "feedback": pa.string(),
 }
 """What the result says of a row: ``kind`` is the strongest signal's, ``name`` the value that it is about."""
 
@@ -57,6 +56,7 @@ def backtest_telemetry(
     *,
     columns: TelemetryColumns = USUAL_COLUMNS,
     alerts: Path | None = None,
+    labels: Path | None = None,
     progress: Progress | None = None,
 ) -> TelemetryBacktest:
     """Score recorded telemetry as a live run would have, and write one row out for each row in.
@@ -78,13 +78,15 @@ def backtest_telemetry(
         Which columns are what.
     alerts
         Where to write every change of every alert, as JSON lines.
+    labels
+        Labels as topic ``labels`` carries them, as JSON lines; each is learned when its source has reached its time.
     progress
         Called now and then with the rows done and about how many there are.
 
     Raises
     ------
     streams.tables.TableError
-        If a file cannot be read or lacks a column, or the output would replace the input.
+        If a file cannot be read or lacks a column, a label is none, or the output would replace the input.
 
     """
     recordings = find_recordings(inputs, columns, outside=output)
@@ -95,6 +97,8 @@ def backtest_telemetry(
             alerts.parent.mkdir(parents=True, exist_ok=True)
         changes = None if alerts is None else stack.enter_context(alerts.open("wb"))
         replay = _Replay(settings, make_detector, changes)
+        if labels is not None:
+            replay.absorb(recorded_labels(labels, settings.limits))
         for recording, target in zip(recordings, targets, strict=True):
             parts = []
             for rows in recording.rows():
@@ -118,6 +122,10 @@ class _Replay:
         self.rows = 0
         self.alerts = 0
         self.outcomes: Counter[str] = Counter()
+
+    def absorb(self, labels: Sequence[Record]) -> None:
+        """Take in labels, before the events."""
+        self._processor.absorb(labels)
 
     def take(self, rows: Rows) -> pa.RecordBatch:
         """Score some rows, and return what the result says of them."""
@@ -181,6 +189,7 @@ def _fields(score: Score, step: Step) -> tuple[object, ...]:
         signal.kind if signal else None,
         name,
         value.expected if value else None,
+        "; ".join(note.sentence for note in step.feedback) or None,
     )
 
 

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+NOT_PRODUCED = -1.0
+"""Kafka's record timestamp where there is none: no event is ahead of it, and no silence is measured by it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

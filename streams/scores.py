@@ -35,6 +35,18 @@ class ValueRecord(msgspec.Struct):
     contribution: float
 
 
+class FeedbackRecord(msgspec.Struct):
+    """What a person's label did to a signal of this event."""
+
+    effect: str
+    label: str
+    by: str | None
+    at: str
+    kind: str
+    name: str | None
+    summary: str
+
+
 class ScoreRecord(msgspec.Struct, omit_defaults=True):
     """The JSON value of topic ``scores``; the record key is the source.
 
@@ -56,6 +68,8 @@ class ScoreRecord(msgspec.Struct, omit_defaults=True):
         What each signal found, most significant first.
     values
         Each value beside what was expected of it.
+    feedback
+        What labels on like events did here: `held`, it counts as normal; `raised`, it counts as worth an alert.
 
     """
 
@@ -70,6 +84,7 @@ class ScoreRecord(msgspec.Struct, omit_defaults=True):
     values: dict[str, ValueRecord]
     event_id: str | None = None
     attributes: dict[str, Any] | None = None
+    feedback: list[FeedbackRecord] = []
 
 
 ScoreSink = Callable[[Record, Score, Step], None]
@@ -82,7 +97,7 @@ class ScoreChoice:
     Parameters
     ----------
     which
-        All, only the anomalous, or a sample; alerts' events are always among them.
+        All, only the anomalous, or a sample; events of alerts, and those that feedback changed, are always among them.
     anomalous_p
         p-value at or below which a score counts as anomalous.
     sample
@@ -97,7 +112,7 @@ class ScoreChoice:
 
     def takes(self, source: str, record: Record, score: Score, step: Step) -> bool:
         """Say whether the score of a record is published."""
-        if self._all or step.alert or step.changes:
+        if self._all or step.alert or step.changes or step.feedback:
             return True
         if self._sampled:
             return zlib.crc32(f"{source}/{record.offset}".encode()) < self._sampled
@@ -118,5 +133,6 @@ def score_output(source: str, record: Record, event: TelemetryEvent, score: Scor
         {n: ValueRecord(v.value, v.expected, v.lower, v.upper, v.contribution) for n, v in score.values.items()},
         event.event_id,
         event.all_attributes or None,
+        [FeedbackRecord(f.effect, f.label, f.by, iso(f.at), f.kind, f.name, f.sentence) for f in step.feedback],
     )
     return Output("scores", source.encode(), msgspec.json.encode(value), TYPE, record)

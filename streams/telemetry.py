@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -11,8 +10,10 @@ import msgspec
 from pydantic import Field
 
 from alerts.alert import Alert
+from alerts.feedback import Feedback
 from alerts.lifecycle import Lifecycle, Step
 from alerts.policy import Policy
+from alerts.signature import NOTEWORTHY_P
 from detectors.base import Detector
 from detectors.registry import DetectorSettings
 from detectors.score import Score
@@ -22,11 +23,21 @@ from streams.processor import Output, Record, Result
 from streams.schemas import EventLimits, TelemetryEvent
 from streams.scores import ScoreChoice, ScoreSink, score_output
 from streams.settings import Settings
+from streams.source_labels import SourceLabels, WaitingLabel, take_due
 
 STREAM = "telemetry"
+RESERVED = "\x1f"
+"""With it begin the keys of states that are of the whole partition; no source has such a name."""
+
 FORMAT = 1
 REMEMBERED_IDS = 16
-OUTCOMES = ("scored", "duplicate", "dead_letter", "replayed")
+USUALLY_NEAR = 60.0
+"""Seconds from the time in a label within which an event is meant, while no gap is known to be usual."""
+
+OUTCOMES = (
+    *("scored", "duplicate", "dead_letter", "replayed"),
+    *("label_learned", "label_repeated", "label_unmatched"),
+)
 
 
 class TelemetrySettings(Settings):
@@ -53,19 +64,25 @@ class _Snapshot(msgspec.Struct, array_like=True):
     ids: list[str]
     detector: bytes
     lifecycle: list[object]
+    labels: list[WaitingLabel] = []
 
 
 class _Source:
     """One source: its detector, its alerts, and how far it has been learned."""
 
-    __slots__ = ("detector", "heard", "ids", "lifecycle", "name", "newest", "offset")
+    __slots__ = ("detector", "event_ids", "heard", "labels", "lifecycle", "name", "newest", "offset")
 
     def __init__(self, name: str, detector: Detector, lifecycle: Lifecycle) -> None:
         self.name, self.detector, self.lifecycle = name, detector, lifecycle
         self.offset = -1
         self.newest = float("-inf")
         self.heard = float("-inf")
-        self.ids: list[str] = []
+        self.event_ids: list[str] = []
+        self.labels: list[WaitingLabel] = []
+
+    def ids(self) -> Iterator[str]:
+        """Return the ids by which a label may find something here."""
+        return self.lifecycle.ids()
 
     def snapshot(self) -> bytes:
         return msgspec.msgpack.encode(
@@ -74,9 +91,10 @@ class _Source:
                 self.offset,
                 self.newest,
                 self.heard,
-                self.ids,
+                self.event_ids,
                 self.detector.snapshot(),
                 self.lifecycle.snapshot(),
+                self.labels,
             )
         )
 
@@ -88,7 +106,7 @@ class _Source:
                 " run the version that wrote it, or reset the state"
             )
         self.offset, self.newest, self.heard = snapshot.offset, snapshot.newest, snapshot.heard
-        self.ids = snapshot.ids
+        self.event_ids, self.labels = snapshot.ids, snapshot.labels
         self.detector.restore(snapshot.detector)
         self.lifecycle.restore(snapshot.lifecycle)
 
@@ -115,7 +133,7 @@ class TelemetryProcessor:
 
     """
 
-    broadcasts: tuple[str, ...] = ()
+    broadcasts: tuple[str, ...] = ("labels",)
 
     def __init__(
         self,
@@ -132,6 +150,7 @@ class TelemetryProcessor:
         self._choice = ScoreChoice(settings.scores, settings.anomalous_p, settings.sample)
         self._sources: dict[str, _Source] = {}
         self._changed: dict[str, _Source] = {}
+        self._labels = SourceLabels(settings.limits, states, self._all_sources)
         self._awaited: list[tuple[float, str]] | None = None
         self._deadlines: dict[str, float] = {}
 
@@ -151,24 +170,26 @@ class TelemetryProcessor:
             for record, event in events:
                 self._take(source, record, event, result)
             self._await(source)
+        self._labels.passed(records)
         result.outputs.sort(key=lambda output: output.cause.offset)
         return result
 
     def absorb(self, records: Sequence[Record]) -> Result:
-        """Telemetry reads no broadcast topics."""
-        return Result(outcomes=Counter(ignored=len(records)))
+        """Take in labels; a source learns them when it has reached their time."""
+        self._changed |= {source.name: self._source(source.name) for source in self._labels.absorb(records)}
+        return Result()
 
     def absorbed(self) -> Mapping[tuple[str, int], int]:
-        """Telemetry reads no broadcast topics."""
-        return {}
+        """Last offset taken in, by broadcast topic and partition."""
+        return dict(self._labels.absorbed)
 
     def tick(self, now: float) -> Result:
         """Say which sources have fallen silent by ``now``."""
         result = Result()
         if self._awaited is None:
             self._awaited = []
-            for name in dict.fromkeys((*self._states, *self._sources)):
-                self._await(self._source(name))
+            for source in self._all_sources():
+                self._await(source)
         while self._awaited and self._awaited[0][0] < now:
             _, name = heapq.heappop(self._awaited)
             due = self._deadlines.pop(name)
@@ -188,19 +209,25 @@ class TelemetryProcessor:
         changed, self._changed = self._changed, {}
         for name, source in changed.items():
             yield name, source.snapshot()
+        yield from self._labels.changes()
 
     def models(self) -> int:
         """Return how many sources' detectors are in memory."""
         return len(self._sources)
 
+    def _all_sources(self) -> list[_Source]:
+        names = dict.fromkeys((*(name for name in self._states if not name.startswith(RESERVED)), *self._sources))
+        return [self._source(name) for name in names]
+
     def _source(self, name: str) -> _Source:
         source = self._sources.get(name)
         if source is None:
-            lifecycle = Lifecycle(STREAM, name, self._settings.policy)
+            lifecycle = Lifecycle(STREAM, name, self._settings.policy, Feedback(STREAM, name))
             source = self._sources[name] = _Source(name, self._make_detector(), lifecycle)
             state = self._states.get(name)
             if state is not None:
                 source.restore(state)
+            self._labels.appeared(source, source.ids())
         return source
 
     def _take(self, source: _Source, record: Record, event: TelemetryEvent, result: Result) -> None:
@@ -219,12 +246,14 @@ class TelemetryProcessor:
             )
         if refused is not None:
             self._reject(record, refused, result)
-        elif event.event_id is not None and event.event_id in source.ids:
+        elif event.event_id is not None and event.event_id in source.event_ids:
             result.outcomes["duplicate"] += 1
         else:
             self._score(source, record, event, time, result)
 
     def _score(self, source: _Source, record: Record, event: TelemetryEvent, time: float, result: Result) -> None:
+        if source.labels:
+            self._learn_labels(source, record, time, result)
         self._end_silence(source, record, time, result)
         try:
             score = source.detector.process_one(event.readings, time)
@@ -232,16 +261,25 @@ class TelemetryProcessor:
             refused = Rejected(Reason.DETECTOR_ERROR, f"the detector failed: {type(error).__name__}: {error}")
             self._reject(record, refused, result)
             return
-        step = source.lifecycle.step(time, score)
+        step = source.lifecycle.step(time, score, event.event_id)
         source.newest = max(source.newest, time)
         source.heard = max(source.heard, record.timestamp)
         if event.event_id is not None:
-            source.ids = [*source.ids[1 - REMEMBERED_IDS :], event.event_id]
+            source.event_ids = [*source.event_ids[1 - REMEMBERED_IDS :], event.event_id]
+            if score.p_value <= NOTEWORTHY_P:
+                self._labels.appeared(source, (event.event_id,))
         result.outcomes["scored"] += 1
         result.scores.append(score.anomaly_score)
         self._put_out_score(source, record, event, score, step, result)
         if step.changes:
             self._publish(source, step.changes, record, result)
+
+    def _learn_labels(self, source: _Source, record: Record, time: float, result: Result) -> None:
+        near = max(USUALLY_NEAR, self._allowed(source) or 0.0)
+        for label in take_due(source, max(source.newest, time), max(source.heard, record.timestamp)):
+            outcome, changes = source.lifecycle.judge(time, label, near)
+            result.outcomes[outcome] += 1
+            self._publish(source, changes, record, result)
 
     def _end_silence(self, source: _Source, record: Record, time: float, result: Result) -> None:
         allowed = self._allowed(source)
@@ -258,6 +296,8 @@ class TelemetryProcessor:
             result.outputs.append(score_output(source.name, record, event, score, step))
 
     def _publish(self, source: _Source, changes: Sequence[Alert], cause: Record, result: Result) -> None:
+        if changes:
+            self._labels.appeared(source, [alert.alert_id for alert in changes])
         for alert in changes:
             result.outputs.append(Output("alerts", alert.alert_id.encode(), alert.encode(), "tocsin.alert.v1", cause))
 
@@ -267,7 +307,7 @@ class TelemetryProcessor:
 
     def _allowed(self, source: _Source) -> float | None:
         allowed = source.detector.silent_after()
-        return None if allowed is None else max(allowed, self._settings.min_silence)
+        return None if allowed is None else max(allowed, self._settings.min_silence, source.lifecycle.tolerated_silence)
 
     def _await(self, source: _Source) -> None:
         """Note until when a source must be heard again; one note a source, renewed when it comes due."""
