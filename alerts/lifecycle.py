@@ -8,7 +8,10 @@ from typing import Any
 
 import msgspec
 
-from alerts.alert import Alert, AlertSignal, AlertValue, Severity, State, Transition, alert_id
+from alerts.alert import Alert, Severity, State, Transition, alert_id
+from alerts.budget import Allowance
+from alerts.evidence import evidence, strongest_of_each_kind
+from alerts.held import HeldBack
 from alerts.policy import Policy, Thresholds
 from alerts.summary import silence_sentence, summarise
 from detectors.score import Score, SignalScore
@@ -37,12 +40,18 @@ class Step:
     alert_score
         How strongly something new begins at this event, 0…1: its anomaly score if it stands out from the events
         before it, else 0. So it is 0 while an anomaly goes on, whether or not it was worth an alert.
+    held
+        Which budget holds back what goes on now: ``source_budget`` or ``stream_budget``; ``None`` if nothing is held.
+    newly_held
+        Those that hold something back from this event on.
 
     """
 
     changes: tuple[Alert, ...]
     alert: bool
     alert_score: float
+    held: str | None = None
+    newly_held: tuple[str, ...] = ()
 
 
 class _Kind(msgspec.Struct, array_like=True):
@@ -62,12 +71,17 @@ class Lifecycle:
     ``resolve_after`` seconds and ``resolve_after_events`` events. What begins after that is a new alert
     with an id of its own. Time never goes back: an event older than the newest one counts as of its time.
 
+    Before it fires, the source's budget is asked, then the stream's. What they hold back is not published as firing
+    while it lasts, unless it becomes ten times as improbable and they then allow it.
+
     Parameters
     ----------
     stream, source
         What the alerts are about.
     policy
-        Thresholds and gates.
+        Thresholds, gates and budgets.
+    allowance
+        What all sources may spend together.
 
     Examples
     --------
@@ -81,10 +95,11 @@ class Lifecycle:
 
     """
 
-    __slots__ = ("_alerts", "_calm", "_kinds", "_now", "_peak", "_policy", "_source", "_stream")
+    __slots__ = ("_alerts", "_calm", "_held", "_kinds", "_now", "_peak", "_policy", "_source", "_stream")
 
-    def __init__(self, stream: str, source: str, policy: Policy) -> None:
+    def __init__(self, stream: str, source: str, policy: Policy, allowance: Allowance | None = None) -> None:
         self._stream, self._source, self._policy = stream, source, policy
+        self._held = HeldBack(policy.budget.per_source_a_day, allowance)
         self._calm = policy.highest_fire_p
         self._now = float("-inf")
         self._peak = 0.0
@@ -109,15 +124,18 @@ class Lifecycle:
         """
         self._now = max(self._now, t)
         onset = self._onset(score)
-        if not self._alerts and (not score.signals or score.signals[0].p_value > self._calm):
+        if not (self._alerts or self._held) and (not score.signals or score.signals[0].p_value > self._calm):
             return Step((), False, onset)
         changes: list[Alert] = []
-        strongest = _strongest(score)
-        for kind in sorted(strongest.keys() | self._alerts.keys()):
+        strongest = strongest_of_each_kind(score)
+        before = self._held.reasons
+        for kind in sorted(strongest.keys() | self._alerts.keys() | before.keys()):
             if kind != SILENCE:
                 self._step_kind(kind, strongest.get(kind), score, changes)
         firing = any(alert.state is State.FIRING for alert in (*self._alerts.values(), *changes))
-        return Step(tuple(changes), firing, onset)
+        held = self._held.reasons
+        newly_held = tuple(by for kind, by in held.items() if kind not in before)
+        return Step(tuple(changes), firing, onset, next(iter(held.values()), None), newly_held)
 
     def silent(self, last: float, allowed: float) -> tuple[Alert, ...]:
         """Say that the source has sent nothing since ``last`` for longer than ``allowed`` seconds.
@@ -166,11 +184,15 @@ class Lifecycle:
         for name, kind in self._kinds.items():
             # Not as JSON: that rounds times to milliseconds, and what follows must be exact.
             kind.alert = self._alerts[name].model_dump() if name in self._alerts else None
-        return [self._now, self._peak, {name: msgspec.to_builtins(kind) for name, kind in sorted(self._kinds.items())}]
+        kinds = {name: msgspec.to_builtins(kind) for name, kind in sorted(self._kinds.items())}
+        held = self._held.snapshot()
+        return [self._now, self._peak, kinds, *([] if held is None else [held])]
 
     def restore(self, state: list[object]) -> None:
         """Take up what ``snapshot`` gave."""
-        self._now, self._peak, self._kinds = msgspec.convert(state, tuple[float, float, dict[str, _Kind]])
+        self._now, self._peak, self._kinds = msgspec.convert(state[:3], tuple[float, float, dict[str, _Kind]])
+        if state[3:]:
+            self._held.restore(state[3])
         self._alerts = {name: Alert.model_validate(kind.alert) for name, kind in self._kinds.items() if kind.alert}
 
     def _onset(self, score: Score) -> float:
@@ -187,20 +209,24 @@ class Lifecycle:
         if alert is None:
             if signal is not None and p_value <= thresholds.fire_p:
                 self._begin(kind, signal, score, thresholds, changes)
-            return
-        memory = self._kinds[kind]
-        if p_value > thresholds.clear_p:
-            memory.calm_events += 1
-            memory.calm_since = self._now if memory.calm_since is None else memory.calm_since
-            if self._calm_enough(memory, thresholds) or alert.state is State.PENDING:
+            elif kind in self._held and self._is_over(kind, p_value, thresholds):
+                self._held.release(kind)
+        elif p_value > thresholds.clear_p:
+            if self._is_over(kind, p_value, thresholds) or alert.state is State.PENDING:
                 changes.append(self._end(kind))
-            return
-        memory.calm_events, memory.calm_since = 0, None
-        self._go_on(kind, alert, signal, score, thresholds, changes)
+        else:
+            self._kinds[kind].calm_events, self._kinds[kind].calm_since = 0, None
+            self._go_on(kind, alert, signal, score, thresholds, changes)
 
-    def _calm_enough(self, memory: _Kind, thresholds: Thresholds) -> bool:
-        since = self._now if memory.calm_since is None else memory.calm_since
-        return memory.calm_events >= thresholds.resolve_after_events and self._now - since >= thresholds.resolve_after
+    def _is_over(self, kind: str, p_value: float, thresholds: Thresholds) -> bool:
+        memory = self._kinds[kind]
+        if p_value <= thresholds.clear_p:
+            memory.calm_events, memory.calm_since = 0, None
+            return False
+        memory.calm_events += 1
+        memory.calm_since = self._now if memory.calm_since is None else memory.calm_since
+        enough = memory.calm_events >= thresholds.resolve_after_events
+        return enough and self._now - memory.calm_since >= thresholds.resolve_after
 
     def _begin(
         self, kind: str, signal: SignalScore, score: Score, thresholds: Thresholds, changes: list[Alert]
@@ -208,9 +234,13 @@ class Lifecycle:
         memory = self._kinds.setdefault(kind, _Kind())
         if self._now <= memory.began:
             return  # the one that began at this very time has just ended: an id is never used twice
-        memory.began, memory.calm_events, memory.calm_since = self._now, 0, None
+        memory.calm_events, memory.calm_since = 0, None
+        since = self._held.since(kind, self._now)
         state = State.PENDING if thresholds.fire_after > 0 else State.FIRING
-        started = self._now if signal.started_at is None else min(signal.started_at, self._now)
+        if state is State.FIRING and not self._held.lets_fire(kind, signal.p_value, thresholds.fire_p, self._now):
+            return
+        memory.began = self._now
+        started = since if signal.started_at is None else min(signal.started_at, since)
         alert = Alert(
             alert_id=alert_id(self._stream, self._source, kind, self._now),
             stream=self._stream,
@@ -225,7 +255,7 @@ class Lifecycle:
             summary="",
             anomaly_score=score.anomaly_score,
             p_value=signal.p_value,
-        ).model_copy(update=_evidence(signal, score))
+        ).model_copy(update=evidence(signal, score))
         self._alerts[kind] = alert.model_copy(update={"summary": summarise(alert)})
         changes.append(self._alerts[kind])
 
@@ -242,9 +272,10 @@ class Lifecycle:
         changed = alert
         if signal is not None and signal.p_value < alert.p_value:
             highest = max(alert.anomaly_score, score.anomaly_score)
-            changed = alert.model_copy(update=_evidence(signal, score) | {"anomaly_score": highest})
+            changed = alert.model_copy(update=evidence(signal, score) | {"anomaly_score": highest})
         severity = max(alert.severity, thresholds.severity(changed.p_value), key=lambda severity: severity.rank)
-        fires = alert.state is State.PENDING and self._now - alert.history[0].at >= thresholds.fire_after
+        lasted = alert.state is State.PENDING and self._now - alert.history[0].at >= thresholds.fire_after
+        fires = lasted and self._held.lets_fire(kind, changed.p_value, thresholds.fire_p, self._now)
         if fires or severity is not alert.severity:
             changed = self._change(changed, State.FIRING if fires else alert.state, severity)
             changes.append(changed)
@@ -252,6 +283,7 @@ class Lifecycle:
 
     def _end(self, kind: str, state: State = State.RESOLVED) -> Alert:
         alert = self._alerts.pop(kind)
+        self._held.release(kind)
         return self._change(alert, state, alert.severity)
 
     def _change(self, alert: Alert, state: State, severity: Severity) -> Alert:
@@ -269,32 +301,3 @@ class Lifecycle:
                 update["resolved_at"] = self._now
         changed = alert.model_copy(update=update)
         return changed.model_copy(update={"summary": summarise(changed)})
-
-
-def _strongest(score: Score) -> dict[str, SignalScore]:
-    """Return the most significant signal of each kind."""
-    strongest: dict[str, SignalScore] = {}
-    for signal in score.signals:
-        best = strongest.get(signal.kind)
-        if best is None or signal.p_value < best.p_value:
-            strongest[signal.kind] = signal
-    return strongest
-
-
-def _evidence(signal: SignalScore, score: Score) -> dict[str, object]:
-    """Return what an alert tells of its peak."""
-    return {
-        "p_value": signal.p_value,
-        "anomaly_score": score.anomaly_score,
-        "direction": signal.direction,
-        "name": signal.name,
-        "values": {
-            name: AlertValue(
-                value=v.value, expected=v.expected, lower=v.lower, upper=v.upper, contribution=v.contribution
-            )
-            for name, v in score.values.items()
-        },
-        "signals": tuple(
-            AlertSignal(kind=s.kind, p_value=s.p_value, name=s.name) for s in score.signals if s.p_value <= 0.05
-        ),
-    }

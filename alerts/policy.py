@@ -82,6 +82,22 @@ class Thresholds(BaseModel):
         return Severity.WARNING if p_value <= self.warning_p else Severity.INFO
 
 
+class BudgetLimits(BaseModel):
+    """How many alerts may begin in any 24 hours of event time; the rest are held back, the most improbable last.
+
+    ``silence`` is not counted: it has no p-value.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    per_source_a_day: float | None = Field(
+        None, gt=0, le=1000, description="Alerts of one source; 0.5 is one in two days; `null` sets no limit"
+    )
+    per_stream_a_day: float | None = Field(
+        None, gt=0, le=10_000, description="Alerts of all sources together, shared equally by the partitions"
+    )
+
+
 class Policy(BaseModel):
     """Thresholds for all kinds, and for some of them others.
 
@@ -97,6 +113,7 @@ class Policy(BaseModel):
 
     default: Thresholds = Field(default_factory=Thresholds, description="Thresholds of every kind not named in `kinds`")
     kinds: dict[str, Thresholds] = Field(default_factory=dict, description="Thresholds of single kinds")
+    budget: BudgetLimits = Field(default_factory=BudgetLimits, description="How many alerts may begin")
 
     def of(self, kind: str) -> Thresholds:
         """Return the thresholds of a kind."""
