@@ -30,8 +30,7 @@ class Budget:
     event time). A candidate passes if its rarity is at most *budget ÷ false candidates*: of those, that lets through
     as many as the budget has. Candidates of real anomalies are rare ones and do not make the level stricter. What
     makes it stricter is an alert that begins: once half of the budget is spent, the level falls with the sixth
-    power of what is left. Whatever the level, the budget is never exceeded: neither in a calendar day nor in any other span of
-    24 hours.
+    power of what is left. Whatever the level, the budget is never exceeded, in no span of 24 hours.
 
     A budget of less than one a day is one alert in as many days: 0.5 is one in any two. Of one with a fraction, such
     as 2.5, the whole part counts. Time never goes back: a candidate older than the newest one counts as of its time.

@@ -52,6 +52,12 @@ class ScoreRecord(msgspec.Struct, omit_defaults=True):
         1 while an alert of this source fires.
     warm_up
         How far the detector has got with learning what is normal, 0…1.
+    missing
+        What is still to come before scores are fully usable, in plain words; left out if nothing is.
+    prior
+        Version of what its peers had learned when the source began; left out if it began from nothing.
+    held
+        Which alert budget holds back an alert that would fire now: ``source_budget`` or ``stream_budget``.
     signals
         What each signal found, most significant first.
     values
@@ -70,6 +76,9 @@ class ScoreRecord(msgspec.Struct, omit_defaults=True):
     values: dict[str, ValueRecord]
     event_id: str | None = None
     attributes: dict[str, Any] | None = None
+    missing: tuple[str, ...] = ()
+    prior: int | None = None
+    held: str | None = None
 
 
 ScoreSink = Callable[[Record, Score, Step], None]
@@ -82,7 +91,7 @@ class ScoreChoice:
     Parameters
     ----------
     which
-        All, only the anomalous, or a sample; alerts' events are always among them.
+        All, only the anomalous, or a sample; events of alerts, also of those held back, are always among them.
     anomalous_p
         p-value at or below which a score counts as anomalous.
     sample
@@ -97,14 +106,16 @@ class ScoreChoice:
 
     def takes(self, source: str, record: Record, score: Score, step: Step) -> bool:
         """Say whether the score of a record is published."""
-        if self._all or step.alert or step.changes:
+        if self._all or step.alert or step.changes or step.held:
             return True
         if self._sampled:
             return zlib.crc32(f"{source}/{record.offset}".encode()) < self._sampled
         return score.p_value <= self._anomalous_p
 
 
-def score_output(source: str, record: Record, event: TelemetryEvent, score: Score, step: Step) -> Output:
+def score_output(
+    source: str, record: Record, event: TelemetryEvent, score: Score, step: Step, prior: int | None = None
+) -> Output:
     """Return the score of an event, to be published."""
     value = ScoreRecord(
         iso(event.time),
@@ -118,5 +129,8 @@ def score_output(source: str, record: Record, event: TelemetryEvent, score: Scor
         {n: ValueRecord(v.value, v.expected, v.lower, v.upper, v.contribution) for n, v in score.values.items()},
         event.event_id,
         event.all_attributes or None,
+        score.missing,
+        prior,
+        step.held,
     )
     return Output("scores", source.encode(), msgspec.json.encode(value), TYPE, record)

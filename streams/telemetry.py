@@ -5,26 +5,27 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
-import msgspec
 from pydantic import Field
 
 from alerts.alert import Alert
-from alerts.lifecycle import Lifecycle, Step
+from alerts.lifecycle import Lifecycle
 from alerts.policy import Policy
 from detectors.base import Detector
 from detectors.registry import DetectorSettings
 from detectors.score import Score
+from streams.across_sources import RESERVED, AcrossSources
 from streams.codec import Reason, Rejected, decode, misplaced, mistimed
 from streams.dead_letters import dead_letter
+from streams.peers import MAX_PRIOR_BYTES, PeerSettings, Prior
 from streams.processor import Output, Record, Result
 from streams.schemas import EventLimits, TelemetryEvent
 from streams.scores import ScoreChoice, ScoreSink, score_output
 from streams.settings import Settings
+from streams.source import Source
 
 STREAM = "telemetry"
-FORMAT = 1
 REMEMBERED_IDS = 16
 OUTCOMES = ("scored", "duplicate", "dead_letter", "replayed")
 
@@ -38,63 +39,23 @@ class TelemetrySettings(Settings):
     scores: Literal["all", "anomalous", "sample"] = Field("anomalous", description="Which scores are published.")
     anomalous_p: float = Field(0.01, gt=0, le=1, description="p-value at or below which a score counts as anomalous.")
     sample: float = Field(0.01, gt=0, le=1, description="Share of scores published with `scores: sample`.")
+    peers: PeerSettings = Field(default_factory=PeerSettings, description="How new sources begin.")
     min_silence: float = Field(
         10.0, ge=0, description="Seconds without an event that never count as silence, however busy the source."
     )
 
 
-class _Snapshot(msgspec.Struct, array_like=True):
-    """A source's state as it is written."""
+class _Judged(NamedTuple):
+    """An event whose alerts are to be followed, and what its detector said; no score if it failed.
 
-    format: int
-    offset: int
-    newest: float
-    heard: float
-    ids: list[str]
-    detector: bytes
-    lifecycle: list[object]
+    ``silence`` is the time of the event before it and the gap that would have been none, if the gap was longer.
+    """
 
-
-class _Source:
-    """One source: its detector, its alerts, and how far it has been learned."""
-
-    __slots__ = ("detector", "heard", "ids", "lifecycle", "name", "newest", "offset")
-
-    def __init__(self, name: str, detector: Detector, lifecycle: Lifecycle) -> None:
-        self.name, self.detector, self.lifecycle = name, detector, lifecycle
-        self.offset = -1
-        self.newest = float("-inf")
-        self.heard = float("-inf")
-        self.ids: list[str] = []
-
-    def snapshot(self) -> bytes:
-        return msgspec.msgpack.encode(
-            _Snapshot(
-                FORMAT,
-                self.offset,
-                self.newest,
-                self.heard,
-                self.ids,
-                self.detector.snapshot(),
-                self.lifecycle.snapshot(),
-            )
-        )
-
-    def restore(self, state: bytes) -> None:
-        snapshot = msgspec.msgpack.decode(state, type=_Snapshot)
-        if snapshot.format != FORMAT:
-            raise StateFormatError(
-                f"the state of source {self.name!r} has format {snapshot.format}, this program reads {FORMAT}:"
-                " run the version that wrote it, or reset the state"
-            )
-        self.offset, self.newest, self.heard = snapshot.offset, snapshot.newest, snapshot.heard
-        self.ids = snapshot.ids
-        self.detector.restore(snapshot.detector)
-        self.lifecycle.restore(snapshot.lifecycle)
-
-
-class StateFormatError(ValueError):
-    """A stored state cannot be read; the message says why and what to do."""
+    source: Source
+    record: Record
+    event: TelemetryEvent
+    score: Score | None
+    silence: tuple[float, float] | None
 
 
 class TelemetryProcessor:
@@ -112,6 +73,8 @@ class TelemetryProcessor:
         Makes a new source's detector.
     sink
         Takes every score, in place of topic ``scores``.
+    partitions
+        How many there are; each has its share of the stream's alert budget.
 
     """
 
@@ -124,20 +87,35 @@ class TelemetryProcessor:
         states: Mapping[str, bytes],
         make_detector: Callable[[], Detector],
         sink: ScoreSink | None = None,
+        partitions: int = 1,
     ) -> None:
         self._settings, self._partition = settings, partition
         self.detector = settings.detector.name
         self._sink = sink
         self._states, self._make_detector = states, make_detector
         self._choice = ScoreChoice(settings.scores, settings.anomalous_p, settings.sample)
-        self._sources: dict[str, _Source] = {}
-        self._changed: dict[str, _Source] = {}
+        a_day = settings.policy.budget.per_stream_a_day
+        self._across = AcrossSources(None if a_day is None else a_day / partitions, settings.peers, states)
+        self._sources: dict[str, Source] = {}
+        self._changed: dict[str, Source] = {}
         self._awaited: list[tuple[float, str]] | None = None
         self._deadlines: dict[str, float] = {}
 
     def process(self, records: Sequence[Record]) -> Result:
-        """Score and learn a batch, source by source, each in its order."""
+        """Score and learn a batch source by source, then follow the alerts in the order of the records."""
         result = Result()
+        for window in self._across.windows(records):
+            judged = self._judge(window, result)
+            for offset in sorted(judged):
+                self._across.at(offset)
+                self._follow(offset, judged[offset], result)
+            self._across.at(window[-1].offset)
+        result.outputs.sort(key=lambda output: output.cause.offset)
+        return result
+
+    def _judge(self, records: Sequence[Record], result: Result) -> dict[int, _Judged | None]:
+        """Return what the detectors say, by offset; ``None`` where a source is ahead of what is known across them."""
+        judged: dict[int, _Judged | None] = {}
         by_source: dict[str, list[tuple[Record, TelemetryEvent]]] = {}
         for record in records:
             event = decode(TelemetryEvent, record.value, self._settings.limits)
@@ -149,10 +127,9 @@ class TelemetryProcessor:
             source = self._source(name)
             self._changed[name] = source
             for record, event in events:
-                self._take(source, record, event, result)
+                self._take(source, record, event, judged, result)
             self._await(source)
-        result.outputs.sort(key=lambda output: output.cause.offset)
-        return result
+        return judged
 
     def absorb(self, records: Sequence[Record]) -> Result:
         """Telemetry reads no broadcast topics."""
@@ -168,7 +145,8 @@ class TelemetryProcessor:
         if self._awaited is None:
             self._awaited = []
             for name in dict.fromkeys((*self._states, *self._sources)):
-                self._await(self._source(name))
+                if not name.startswith(RESERVED):
+                    self._await(self._source(name))
         while self._awaited and self._awaited[0][0] < now:
             _, name = heapq.heappop(self._awaited)
             due = self._deadlines.pop(name)
@@ -179,37 +157,44 @@ class TelemetryProcessor:
                 self._await(source)
                 continue
             cause = Record(STREAM, self._partition, source.offset, source.heard, None, None)
-            self._publish(source, source.lifecycle.silent(source.newest, allowed), cause, result)
+            self._publish(source.lifecycle.silent(source.newest, allowed), cause, result)
             self._changed[name] = source
         return result
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
-        """Return the states of the sources that have changed since the last call."""
+        """Return the states that have changed since the last call; they must be stored in this order."""
         changed, self._changed = self._changed, {}
+        yield from self._across.changes_before()
         for name, source in changed.items():
             yield name, source.snapshot()
+        yield from self._across.changes_after()
 
     def models(self) -> int:
         """Return how many sources' detectors are in memory."""
         return len(self._sources)
 
-    def _source(self, name: str) -> _Source:
+    def _source(self, name: str) -> Source:
         source = self._sources.get(name)
         if source is None:
-            lifecycle = Lifecycle(STREAM, name, self._settings.policy)
-            source = self._sources[name] = _Source(name, self._make_detector(), lifecycle)
+            lifecycle = Lifecycle(STREAM, name, self._settings.policy, self._across.allowance)
+            source = self._sources[name] = Source(
+                name, self._make_detector(), lifecycle, self._settings.peers.after_events
+            )
             state = self._states.get(name)
             if state is not None:
                 source.restore(state)
         return source
 
-    def _take(self, source: _Source, record: Record, event: TelemetryEvent, result: Result) -> None:
+    def _take(
+        self, source: Source, record: Record, event: TelemetryEvent, judged: dict[int, _Judged | None], result: Result
+    ) -> None:
         if record.offset <= source.offset:
             result.outcomes["replayed"] += 1
+            if self._across.remembers(record.offset):
+                judged[record.offset] = None
             return
         source.offset = record.offset
-        time = event.time
-        refused = mistimed(time, source.newest, record, self._settings.limits) or misplaced(
+        refused = mistimed(event.time, source.newest, record, self._settings.limits) or misplaced(
             record, source.name, "source"
         )
         if refused is None and len(event.values) > self._settings.limits.max_values:
@@ -222,42 +207,62 @@ class TelemetryProcessor:
         elif event.event_id is not None and event.event_id in source.ids:
             result.outcomes["duplicate"] += 1
         else:
-            self._score(source, record, event, time, result)
+            judged[record.offset] = self._score(source, record, event, result)
 
-    def _score(self, source: _Source, record: Record, event: TelemetryEvent, time: float, result: Result) -> None:
-        self._end_silence(source, record, time, result)
+    def _score(self, source: Source, record: Record, event: TelemetryEvent, result: Result) -> _Judged:
+        time = event.time
+        allowed = self._allowed(source)
+        silence = (source.newest, allowed) if allowed is not None and time - source.newest > allowed else None
+        if not source.events and source.prior is None and (peers := self._across.peers.of(self._type(event))):
+            source.join(peers, self._make_detector)
         try:
             score = source.detector.process_one(event.readings, time)
         except Exception as error:
             refused = Rejected(Reason.DETECTOR_ERROR, f"the detector failed: {type(error).__name__}: {error}")
             self._reject(record, refused, result)
-            return
-        step = source.lifecycle.step(time, score)
+            return _Judged(source, record, event, None, silence)
+        source.events += 1
         source.newest = max(source.newest, time)
         source.heard = max(source.heard, record.timestamp)
         if event.event_id is not None:
             source.ids = [*source.ids[1 - REMEMBERED_IDS :], event.event_id]
+        if source.events >= source.tells_peers_at and self._settings.peers.enabled:
+            self._tell_peers(source, record, event)
         result.outcomes["scored"] += 1
+        return _Judged(source, record, event, score, silence)
+
+    def _tell_peers(self, source: Source, record: Record, event: TelemetryEvent) -> None:
+        settings, type_ = self._settings.peers, self._type(event)
+        learned = source.detector.prior() if type_ is not None else None
+        source.tells_peers_at = source.events + (settings.after_events if learned is None else settings.refresh_events)
+        if type_ is not None and learned is not None and len(learned) <= MAX_PRIOR_BYTES:
+            self._across.contribute(Prior(record.offset, type_, source.name, learned))
+
+    def _type(self, event: TelemetryEvent) -> str | None:
+        return self._settings.peers.type_of(event.all_attributes)
+
+    def _follow(self, offset: int, judged: _Judged | None, result: Result) -> None:
+        """Follow a source's alerts, in the order of the records: they share the stream's budget."""
+        if judged is None:
+            self._across.replay(offset)
+            return
+        source, record, event, score, silence = judged
+        begun = source.lifecycle.silent(*silence) if silence is not None else ()
+        ended = source.lifecycle.heard(event.time, really=silence is not None)
+        self._publish((*begun, *ended), record, result)
+        if score is None:
+            return
+        step = source.lifecycle.step(event.time, score)
         result.scores.append(score.anomaly_score)
-        self._put_out_score(source, record, event, score, step, result)
-        if step.changes:
-            self._publish(source, step.changes, record, result)
-
-    def _end_silence(self, source: _Source, record: Record, time: float, result: Result) -> None:
-        allowed = self._allowed(source)
-        silent = allowed is not None and time - source.newest > allowed
-        begun = source.lifecycle.silent(source.newest, allowed) if silent and allowed is not None else ()
-        self._publish(source, (*begun, *source.lifecycle.heard(time, really=silent)), record, result)
-
-    def _put_out_score(
-        self, source: _Source, record: Record, event: TelemetryEvent, score: Score, step: Step, result: Result
-    ) -> None:
+        if step.newly_held:
+            result.held.update(step.newly_held)
         if self._sink is not None:
             self._sink(record, score, step)
         elif self._choice.takes(source.name, record, score, step):
-            result.outputs.append(score_output(source.name, record, event, score, step))
+            result.outputs.append(score_output(source.name, record, event, score, step, source.prior))
+        self._publish(step.changes, record, result)
 
-    def _publish(self, source: _Source, changes: Sequence[Alert], cause: Record, result: Result) -> None:
+    def _publish(self, changes: Sequence[Alert], cause: Record, result: Result) -> None:
         for alert in changes:
             result.outputs.append(Output("alerts", alert.alert_id.encode(), alert.encode(), "tocsin.alert.v1", cause))
 
@@ -265,11 +270,11 @@ class TelemetryProcessor:
         result.outputs.append(dead_letter(record, rejected))
         result.outcomes["dead_letter"] += 1
 
-    def _allowed(self, source: _Source) -> float | None:
+    def _allowed(self, source: Source) -> float | None:
         allowed = source.detector.silent_after()
         return None if allowed is None else max(allowed, self._settings.min_silence)
 
-    def _await(self, source: _Source) -> None:
+    def _await(self, source: Source) -> None:
         """Note until when a source must be heard again; one note a source, renewed when it comes due."""
         if self._awaited is None or source.name in self._deadlines:
             return

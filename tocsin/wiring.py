@@ -54,7 +54,13 @@ def make_processor(configuration: Configuration) -> ProcessorFactory:
 
     def make(topic: str, partition: int, states: Mapping[str, bytes]) -> Processor:
         if topic == STREAM:
-            return TelemetryProcessor(configuration.telemetry, partition, states, detector)
+            partitions = configuration.topics.partitions
+            if partition >= partitions and configuration.telemetry.policy.budget.per_stream_a_day is not None:
+                said = (
+                    f"there are more, and each would spend its share of the budget: partition {partition} was assigned"
+                )
+                raise ConfigurationError(Problem("", "topics.partitions", said))
+            return TelemetryProcessor(configuration.telemetry, partition, states, detector, partitions=partitions)
         return TransactionProcessor(configuration.transactions, partition, states)
 
     return make

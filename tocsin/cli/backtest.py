@@ -68,9 +68,9 @@ def telemetry(
     """Score recorded telemetry as the live service would.
 
         One row out per row in: timestamp, source, anomaly_score (how unusual the record is), p_value,
-    alert_score (how strongly a new alert begins here), alert (1 while one fires), warm_up, kind, name,
-    expected, reason. A row that cannot be scored has empty scores and a reason. A folder gives a folder with
-    the same relative paths; CSV may be separated by comma, semicolon or tab.
+    alert_score (how strongly a new alert begins here), alert (1 while one fires), warm_up, missing, held,
+    kind, name, expected, reason. A row that cannot be scored has empty scores and a reason. A folder gives a
+    folder with the same relative paths; CSV may be separated by comma, semicolon or tab.
 
     \b
     Example:
@@ -89,7 +89,14 @@ def telemetry(
     begun = time.perf_counter()
     with readable(), progress("rows") as tell:
         done = backtest_telemetry(
-            inputs, output, configuration.telemetry, detector, columns=columns, alerts=alerts, progress=tell
+            inputs,
+            output,
+            configuration.telemetry,
+            detector,
+            columns=columns,
+            partitions=configuration.topics.partitions,
+            alerts=alerts,
+            progress=tell,
         )
     _tell(
         json_,
