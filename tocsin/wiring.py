@@ -56,10 +56,12 @@ def make_processor(configuration: Configuration) -> ProcessorFactory:
         if topic == STREAM:
             partitions = configuration.topics.partitions
             if partition >= partitions and configuration.telemetry.policy.budget.per_stream_a_day is not None:
-                said = (
-                    f"there are more, and each would spend its share of the budget: partition {partition} was assigned"
+                from streams.changelog import TopicError  # noqa: PLC0415 - a backtest needs no Kafka
+
+                raise TopicError(
+                    f"topics.partitions is {partitions}, but there is a partition {partition}: set it to the number"
+                    " there is, so that each spends its share of the alert budget"
                 )
-                raise ConfigurationError(Problem("", "topics.partitions", said))
             return TelemetryProcessor(configuration.telemetry, partition, states, detector, partitions=partitions)
         return TransactionProcessor(configuration.transactions, partition, states)
 
