@@ -9,8 +9,8 @@ one, what comes again is taken from the journal where the source passes it over.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import TypeVar
 
 import msgspec
@@ -107,12 +107,15 @@ class AcrossSources:
         """What the sources may spend together, ``None`` if there is no limit."""
         return None if self._budget is None else self
 
-    def windows(self, records: Sequence[Record]) -> Iterator[list[Record]]:
+    def windows(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
         """Yield the records between which nothing changes that peers have learned."""
-        for _, window in groupby(records, key=lambda record: self.peers.window(record.offset)):
-            found = list(window)
-            self.peers.reach(found[0].offset)
-            yield found
+        start = 0
+        while start < len(records):
+            first = records[start].offset
+            self.peers.reach(first)
+            end = bisect_left(records, self.peers.end(first), start, key=_offset)
+            yield records[start:end]
+            start = end
 
     def at(self, offset: int) -> None:
         """Note which record's turn it is."""
@@ -173,6 +176,10 @@ class AcrossSources:
         if state is None:
             raise SnapshotError(f"what a peer had learned at offset {offset} is not stored: reset the state")
         return msgspec.msgpack.decode(state, type=Prior)
+
+
+def _offset(record: Record) -> int:
+    return record.offset
 
 
 def _key(offset: int) -> str:

@@ -105,9 +105,9 @@ class Peers:
         found = [prior.offset for known in self._types.values() for prior in known.values()]
         return sorted(found + [prior.offset for prior in self._waiting])
 
-    def window(self, offset: int) -> int:
-        """Return the number of the step that an offset lies in."""
-        return offset // self.settings.step
+    def end(self, offset: int) -> int:
+        """Return the offset at which the next step begins."""
+        return (offset // self.settings.step + 1) * self.settings.step
 
     def contribute(self, prior: Prior) -> None:
         """Take what a source has learned; it counts from the next step."""
@@ -115,13 +115,12 @@ class Peers:
 
     def reach(self, offset: int) -> None:
         """Let take effect what was contributed in steps before that of ``offset``."""
-        window = self.window(offset)
-        if not any(self.window(prior.offset) < window for prior in self._waiting):
-            return
-        waiting = sorted(self._waiting, key=_offset)
-        self._waiting = [prior for prior in waiting if self.window(prior.offset) >= window]
-        for prior in waiting[: len(waiting) - len(self._waiting)]:
-            self._remember(prior)
+        waiting, self._waiting = sorted(self._waiting, key=_offset), []
+        for prior in waiting:
+            if self.end(prior.offset) <= offset:
+                self._remember(prior)
+            else:
+                self._waiting.append(prior)
 
     def of(self, type_: str | None) -> Learned | None:
         """Return what the sources of a type have learned, ``None`` if there are none."""
@@ -129,8 +128,7 @@ class Peers:
         if known is None:
             return None
         newest = next(reversed(known.values())).offset
-        version = (self.window(newest) + 1) * self.settings.step
-        return Learned(version, [prior.learned for prior in known.values()])
+        return Learned(self.end(newest), [prior.learned for prior in known.values()])
 
     def gone(self) -> list[int]:
         """Return the offsets of those that have been forgotten since the last call."""

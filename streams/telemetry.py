@@ -54,6 +54,7 @@ class _Judged(NamedTuple):
     source: Source
     record: Record
     event: TelemetryEvent
+    time: float
     score: Score | None
     silence: tuple[float, float] | None
 
@@ -194,7 +195,8 @@ class TelemetryProcessor:
                 judged[record.offset] = None
             return
         source.offset = record.offset
-        refused = mistimed(event.time, source.newest, record, self._settings.limits) or misplaced(
+        time = event.time
+        refused = mistimed(time, source.newest, record, self._settings.limits) or misplaced(
             record, source.name, "source"
         )
         if refused is None and len(event.values) > self._settings.limits.max_values:
@@ -207,10 +209,9 @@ class TelemetryProcessor:
         elif event.event_id is not None and event.event_id in source.ids:
             result.outcomes["duplicate"] += 1
         else:
-            judged[record.offset] = self._score(source, record, event, result)
+            judged[record.offset] = self._score(source, record, event, time, result)
 
-    def _score(self, source: Source, record: Record, event: TelemetryEvent, result: Result) -> _Judged:
-        time = event.time
+    def _score(self, source: Source, record: Record, event: TelemetryEvent, time: float, result: Result) -> _Judged:
         allowed = self._allowed(source)
         silence = (source.newest, allowed) if allowed is not None and time - source.newest > allowed else None
         if not source.events and source.prior is None and (peers := self._across.peers.of(self._type(event))):
@@ -220,7 +221,7 @@ class TelemetryProcessor:
         except Exception as error:
             refused = Rejected(Reason.DETECTOR_ERROR, f"the detector failed: {type(error).__name__}: {error}")
             self._reject(record, refused, result)
-            return _Judged(source, record, event, None, silence)
+            return _Judged(source, record, event, time, None, silence)
         source.events += 1
         source.newest = max(source.newest, time)
         source.heard = max(source.heard, record.timestamp)
@@ -229,7 +230,7 @@ class TelemetryProcessor:
         if source.events >= source.tells_peers_at and self._settings.peers.enabled:
             self._tell_peers(source, record, event)
         result.outcomes["scored"] += 1
-        return _Judged(source, record, event, score, silence)
+        return _Judged(source, record, event, time, score, silence)
 
     def _tell_peers(self, source: Source, record: Record, event: TelemetryEvent) -> None:
         settings, type_ = self._settings.peers, self._type(event)
@@ -246,13 +247,13 @@ class TelemetryProcessor:
         if judged is None:
             self._across.replay(offset)
             return
-        source, record, event, score, silence = judged
-        begun = source.lifecycle.silent(*silence) if silence is not None else ()
-        ended = source.lifecycle.heard(event.time, really=silence is not None)
-        self._publish((*begun, *ended), record, result)
+        source, record, event, time, score, silence = judged
+        if silence is not None:
+            self._publish(source.lifecycle.silent(*silence), record, result)
+        self._publish(source.lifecycle.heard(time, really=silence is not None), record, result)
         if score is None:
             return
-        step = source.lifecycle.step(event.time, score)
+        step = source.lifecycle.step(time, score)
         result.scores.append(score.anomaly_score)
         if step.newly_held:
             result.held.update(step.newly_held)
