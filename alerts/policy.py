@@ -91,10 +91,13 @@ class BudgetLimits(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     per_source_a_day: float | None = Field(
-        None, gt=0, le=1000, description="Alerts of one source; 0.5 is one in two days; `null` sets no limit"
+        None, gt=0, le=1000, description="Alerts of one source, of telemetry only; 0.5 is one in two days"
     )
     per_stream_a_day: float | None = Field(
-        None, gt=0, le=10_000, description="Alerts of all sources together, shared equally by the partitions"
+        None,
+        gt=0,
+        le=10_000,
+        description="Alerts of all sources together, of telemetry only; partitions share it equally",
     )
 
 
