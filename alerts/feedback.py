@@ -90,17 +90,20 @@ class Feedback:
             return None
         kept, notes = [], []
         raised: dict[str, tuple[SignalScore, Verdict]] = {}
+        held: dict[str, SignalScore] = {}
         for signal in score.signals:
             verdict = self._verdict_on(signal, score) if signal.p_value <= NOTEWORTHY_P else None
             if verdict is not None and verdict.effect is not None:
                 notes.append(verdict.note(verdict.effect, signal.kind, signal.name))
-            if verdict is None or verdict.effect == "raised":
-                kept.append(signal)
-            if verdict is not None and verdict.effect == "raised":
+            if verdict is not None and verdict.effect == "held":
+                held.setdefault(signal.kind, signal)
+                continue
+            kept.append(signal)
+            if verdict is not None:
                 raised.setdefault(signal.kind, (signal, verdict))
         if not notes:
             return None
-        return Weighed(msgspec.structs.replace(score, signals=tuple(kept)), raised, tuple(notes))
+        return Weighed(msgspec.structs.replace(score, signals=tuple(kept)), raised, held, tuple(notes))
 
     def saw(self, time: float, event_id: str | None, score: Score, alerts: dict[str, float]) -> None:
         """Remember an event that has something to say.

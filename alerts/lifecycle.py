@@ -2,64 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator
 
 import msgspec
 
-from alerts.alert import Alert, AlertFeedback, Severity, State, Transition, alert_id
-from alerts.evidence import evidence, strongest_of_each_kind
+from alerts.alert import Alert, State
+from alerts.budget import Allowance
+from alerts.calm import KindMemory
+from alerts.changes import SILENCE, beginning, changed, followed, silence
+from alerts.evidence import strongest_of_each_kind
 from alerts.feedback import Feedback, Outcome
+from alerts.held import HeldBack
+from alerts.onset import Onset
 from alerts.policy import Policy, Thresholds
 from alerts.signature import NOTEWORTHY_P, Signature, of_signal, of_silence
-from alerts.summary import silence_sentence, summarise
-from alerts.verdict import Label, Verdict
-from detectors.score import Score, SignalScore, anomaly_score
-
-SILENCE = "silence"
-
-ONSET_HALF_LIFE = 50
-"""Events after which what has been is half forgotten when it is asked whether something new begins."""
-
-ONSET_MARGIN = 0.5
-"""How far, in powers of ten of the p-value, an event must stand out from what has been to be something new."""
-
-_FADE = 0.5 ** (1 / ONSET_HALF_LIFE)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one event did to a source's alerts.
-
-    Parameters
-    ----------
-    changes
-        New values of the alerts that changed, in the order in which they changed.
-    alert
-        Whether an alert fires now.
-    alert_score
-        How strongly something new begins at this event, 0…1: its anomaly score if it stands out from the events
-        before it, else 0. So it is 0 while an anomaly goes on, whether or not it was worth an alert.
-    feedback
-        What people's labels on like events did here.
-
-    """
-
-    changes: tuple[Alert, ...]
-    alert: bool
-    alert_score: float
-    feedback: tuple[AlertFeedback, ...] = ()
-
-
-class _Kind(msgspec.Struct, array_like=True):
-    """What is remembered of one kind: the alert that goes on, if any, and how calm it has been since."""
-
-    began: float = float("-inf")
-    calm_events: int = 0
-    calm_since: float | None = None
-    alert: dict[str, Any] | None = None
+from alerts.step import Step
+from alerts.verdict import Label, Verdict, Weighed
+from detectors.score import Score, SignalScore
 
 
 class Lifecycle:
@@ -70,48 +29,54 @@ class Lifecycle:
     ``resolve_after`` seconds and ``resolve_after_events`` events. What begins after that is a new alert
     with an id of its own. Time never goes back: an event older than the newest one counts as of its time.
 
+    Feedback decides first: what people called normal is left out, what they missed is worth an alert. Before an alert
+    fires, whether of itself or because of feedback, the source's budget is asked, then the stream's. What they hold
+    back is not published as firing while it lasts, unless it becomes ten times as improbable and they then allow it.
+
     Parameters
     ----------
     stream, source
         What the alerts are about.
     policy
-        Thresholds and gates.
+        Thresholds, gates and budgets.
     feedback
         What people have said of this source; ``None`` if nobody is listened to.
+    allowance
+        What all sources may spend together.
 
     Examples
     --------
-    >>> from detectors.score import Score, SignalScore, anomaly_score
+    >>> from detectors.score import Score, SignalScore
     >>> lifecycle = Lifecycle("telemetry", "pump-7", Policy())
     >>> lifecycle.step(0.0, Score(0.5, 0.2, (SignalScore("spike", 0.5),))).alert
     False
-    >>> step = lifecycle.step(1.0, Score(1e-6, 0.9, (SignalScore("spike", 1e-6),)))
+    >>> step = lifecycle.step(1.0, Score(1e-6, 0.97, (SignalScore("spike", 1e-6),)))
     >>> step.alert, step.alert_score, [alert.state.value for alert in step.changes]
     (True, 0.9, ['firing'])
 
     """
 
     __slots__ = (
-        "_alerts",
-        "_calm",
-        "_feedback",
-        "_kinds",
-        "_now",
-        "_peak",
-        "_policy",
-        "_source",
-        "_stream",
-        "_telling",
+        *("_alerts", "_calm", "_feedback", "_held", "_kinds", "_now"),
+        *("_onset", "_policy", "_source", "_stream", "_telling"),
     )
 
-    def __init__(self, stream: str, source: str, policy: Policy, feedback: Feedback | None = None) -> None:
+    def __init__(
+        self,
+        stream: str,
+        source: str,
+        policy: Policy,
+        feedback: Feedback | None = None,
+        allowance: Allowance | None = None,
+    ) -> None:
         self._stream, self._source, self._policy = stream, source, policy
         self._feedback = feedback
+        self._held = HeldBack(policy.budget.per_source_a_day, allowance)
         self._calm = policy.highest_fire_p
         self._telling = self._calm if feedback is None else max(self._calm, NOTEWORTHY_P)
+        self._onset = Onset(self._calm)
         self._now = float("-inf")
-        self._peak = 0.0
-        self._kinds: dict[str, _Kind] = {}
+        self._kinds: dict[str, KindMemory] = {}
         self._alerts: dict[str, Alert] = {}
 
     @property
@@ -134,22 +99,16 @@ class Lifecycle:
         score
             The detector's verdict.
         event_id
-            The event's id, by which it may be labelled later.
+            By which it may be labelled later.
 
         """
         self._now = max(self._now, t)
-        if not score.signals or score.signals[0].p_value > self._telling:
-            onset = self._onset(score.p_value, score.anomaly_score)
-            return self._follow(score, {}, onset) if self._alerts else Step((), False, onset)
+        p_value = score.signals[0].p_value if score.signals else 1.0
+        if p_value > self._telling and not (self._alerts or self._held):
+            return Step((), False, self._onset.of(p_value))
         weighed = self._feedback.weigh(score) if self._feedback is not None else None
-        if weighed is None:
-            onset = self._onset(score.p_value, score.anomaly_score)
-            step = self._follow(score, {}, onset)
-        else:
-            p_value = weighed.p_value(self._policy)
-            onset = self._onset(p_value, anomaly_score(p_value))
-            step = replace(self._follow(weighed.score, weighed.raised, onset), feedback=weighed.notes)
-        if self._feedback is not None and score.signals[0].p_value <= NOTEWORTHY_P:
+        step = self._follow(Weighed(score) if weighed is None else weighed)
+        if self._feedback is not None and p_value <= NOTEWORTHY_P:
             self._feedback.saw(t, event_id, score, {kind: self._kinds[kind].began for kind in self._concerned(score)})
         return step
 
@@ -191,37 +150,21 @@ class Lifecycle:
         Saying so again changes nothing. The alert depends on these two numbers only, so it is the same
         whether the silence is noticed while it lasts or when it ends.
         """
-        if SILENCE in self._alerts or not self._policy.of(SILENCE).enabled:
-            return ()
-        at = last + allowed
-        kind = self._kinds.setdefault(SILENCE, _Kind())
-        if at <= kind.began:
-            return ()
-        kind.began = at
-        self._look(of_silence(SILENCE, allowed))
         thresholds = self._policy.of(SILENCE)
-        self._alerts[SILENCE] = Alert(
-            alert_id=alert_id(self._stream, self._source, SILENCE, at),
-            stream=self._stream,
-            source=self._source,
-            kind=SILENCE,
-            state=State.FIRING,
-            severity=Severity.WARNING,
-            started_at=last,
-            fired_at=at,
-            updated_at=at,
-            anomaly_score=1.0 - thresholds.fire_p,
-            p_value=thresholds.fire_p,
-            summary=silence_sentence(self._source, last, allowed),
-            history=(Transition(state=State.FIRING, at=at),),
-        )
+        if SILENCE in self._alerts or not thresholds.enabled:
+            return ()
+        memory = self._kinds.setdefault(SILENCE, KindMemory())
+        if last + allowed <= memory.began:
+            return ()
+        memory.began = last + allowed
+        self._look(of_silence(SILENCE, allowed))
+        self._alerts[SILENCE] = silence(self._stream, self._source, thresholds, last, allowed)
         return (self._alerts[SILENCE],)
 
     def heard(self, t: float, *, really: bool = True) -> tuple[Alert, ...]:
         """Say that the source has sent again, at event time ``t``: a silence ends.
 
-        ``really`` is false when its events leave no gap after all, because they were only late to arrive: then
-        the alert is retracted.
+        ``really`` is false when its events leave no gap after all, being only late: then the alert is retracted.
         """
         if SILENCE not in self._alerts:
             return ()
@@ -231,81 +174,60 @@ class Lifecycle:
 
     def snapshot(self) -> list[object]:
         """Return the state as plain values."""
-        for name, kind in self._kinds.items():
+        for name, memory in self._kinds.items():
             # Not as JSON: that rounds times to milliseconds, and what follows must be exact.
-            kind.alert = self._alerts[name].model_dump() if name in self._alerts else None
-        kinds = {name: msgspec.to_builtins(kind) for name, kind in sorted(self._kinds.items())}
-        feedback = [] if self._feedback is None else [self._feedback.snapshot()]
-        return [self._now, self._peak, kinds, *feedback]
+            memory.alert = self._alerts[name].model_dump() if name in self._alerts else None
+        kinds = {name: msgspec.to_builtins(memory) for name, memory in sorted(self._kinds.items())}
+        held, feedback = self._held.snapshot(), None if self._feedback is None else self._feedback.snapshot()
+        more = () if held is None and feedback is None else (held, feedback)
+        return [self._now, self._onset.snapshot(), kinds, *more]
 
     def restore(self, state: list[object]) -> None:
-        """Take up what ``snapshot`` gave."""
-        self._now, self._peak, self._kinds = msgspec.convert(state[:3], tuple[float, float, dict[str, _Kind]])
+        """Take up what ``snapshot`` gave; before there were budgets and feedback, it gave three values only."""
+        self._now, peak, self._kinds = msgspec.convert(state[:3], tuple[float, float, dict[str, KindMemory]])
+        self._onset.restore(peak)
         self._alerts = {name: Alert.model_validate(kind.alert) for name, kind in self._kinds.items() if kind.alert}
-        for feedback in state[3:]:
-            if self._feedback is not None:
-                self._feedback.restore(msgspec.convert(feedback, list[object]))
+        held, feedback = state[3:] or (None, None)
+        if held is not None:
+            self._held.restore(held)
+        if feedback is not None and self._feedback is not None:
+            self._feedback.restore(msgspec.convert(feedback, list[object]))
 
-    def _onset(self, p_value: float, anomaly_score: float) -> float:
-        strength = -math.log10(max(p_value, 1e-300))
-        new = strength > self._peak + ONSET_MARGIN
-        self._peak = max(self._peak * _FADE, strength)
-        return anomaly_score if new else 0.0
-
-    def _follow(self, score: Score, raised: Mapping[str, tuple[SignalScore, Verdict]], onset: float) -> Step:
-        """Let the score's signals begin, prolong and end alerts."""
-        if not self._alerts and not raised and (not score.signals or score.signals[0].p_value > self._calm):
+    def _follow(self, weighed: Weighed) -> Step:
+        """Let what is left of the signals begin, prolong and end alerts."""
+        p_value = weighed.p_value(self._policy)
+        onset = self._onset.of(p_value)
+        if p_value > self._calm and not (self._alerts or self._held or weighed.notes):
             return Step((), False, onset)
         changes: list[Alert] = []
-        strongest = strongest_of_each_kind(score)
-        for kind in sorted(strongest.keys() | self._alerts.keys()):
+        strongest = strongest_of_each_kind(weighed.score)
+        before = self._held.reasons
+        for kind in sorted(strongest.keys() | self._alerts.keys() | before.keys() | weighed.held.keys()):
             if kind != SILENCE:
-                self._step_kind(kind, strongest.get(kind), raised.get(kind), score, changes)
+                self._step_kind(kind, strongest.get(kind), weighed, changes)
         firing = any(alert.state is State.FIRING for alert in (*self._alerts.values(), *changes))
-        return Step(tuple(changes), firing, onset)
+        newly_held = tuple(by for kind, by in self._held.reasons.items() if kind not in before)
+        return Step(tuple(changes), firing, onset, self._held.reason, newly_held, weighed.notes)
 
-    def _step_kind(
-        self,
-        kind: str,
-        signal: SignalScore | None,
-        raised: tuple[SignalScore, Verdict] | None,
-        score: Score,
-        changes: list[Alert],
-    ) -> None:
-        thresholds = self._policy.of(kind)
-        verdict = None
-        if signal is not None and raised is not None and signal.p_value > thresholds.fire_p:
-            signal, verdict = raised
-        passes = signal is not None and thresholds.enabled and thresholds.gates.passes(score, signal)
+    def _step_kind(self, kind: str, signal: SignalScore | None, weighed: Weighed, changes: list[Alert]) -> None:
+        thresholds, verdict = self._policy.of(kind), None
+        if signal is not None and signal.p_value > thresholds.fire_p and kind in weighed.raised:
+            signal, verdict = weighed.raised[kind]
+        passes = signal is not None and thresholds.lets_pass(weighed.score, signal)
         p_value = signal.p_value if signal is not None and passes else 1.0
         wanted = p_value <= thresholds.fire_p or (passes and verdict is not None)
         alert = self._alerts.get(kind)
         if alert is None:
             if signal is not None and wanted:
-                self._begin(kind, signal, verdict, score, thresholds, changes)
-            return
-        memory = self._kinds[kind]
-        if p_value > thresholds.clear_p and not wanted:
-            memory.calm_events += 1
-            memory.calm_since = self._now if memory.calm_since is None else memory.calm_since
-            if self._calm_enough(memory, thresholds) or alert.state is State.PENDING:
+                self._begin(kind, signal, verdict, weighed.score, thresholds, changes)
+            else:
+                self._hold(kind, p_value, weighed, thresholds)
+        elif p_value > thresholds.clear_p and not wanted:
+            if self._kinds[kind].is_over(p_value, thresholds, self._now) or alert.state is State.PENDING:
                 changes.append(self._end(kind))
-            return
-        memory.calm_events, memory.calm_since = 0, None
-        self._go_on(kind, alert, signal, score, thresholds, changes)
-
-    def _concerned(self, score: Score) -> set[str]:
-        """Return the kinds of alerts that an event is part of."""
-        return {signal.kind for signal in score.signals if signal.p_value <= NOTEWORTHY_P} & self._alerts.keys()
-
-    def _look(self, signature: Signature) -> None:
-        """Remember what the alert of a kind looks like."""
-        if self._feedback is not None:
-            self._feedback.alerted(self._kinds[signature.kind].began, signature)
-
-    def _calm_enough(self, memory: _Kind, thresholds: Thresholds) -> bool:
-        since = self._now if memory.calm_since is None else memory.calm_since
-        return memory.calm_events >= thresholds.resolve_after_events and self._now - since >= thresholds.resolve_after
+        else:
+            self._kinds[kind].disturb()
+            self._go_on(kind, alert, signal, weighed.score, thresholds, changes)
 
     def _begin(
         self,
@@ -316,31 +238,31 @@ class Lifecycle:
         thresholds: Thresholds,
         changes: list[Alert],
     ) -> None:
-        memory = self._kinds.setdefault(kind, _Kind())
+        memory = self._kinds.setdefault(kind, KindMemory())
         if self._now <= memory.began:
             return  # the one that began at this very time has just ended: an id is never used twice
-        memory.began, memory.calm_events, memory.calm_since = self._now, 0, None
-        state = State.PENDING if thresholds.fire_after > 0 else State.FIRING
-        started = self._now if signal.started_at is None else min(signal.started_at, self._now)
-        alert = Alert(
-            alert_id=alert_id(self._stream, self._source, kind, self._now),
-            stream=self._stream,
-            source=self._source,
-            kind=kind,
-            state=state,
-            severity=thresholds.severity(signal.p_value),
-            started_at=started,
-            fired_at=self._now if state is State.FIRING else None,
-            updated_at=self._now,
-            history=(Transition(state=state, at=self._now),),
-            summary="",
-            anomaly_score=score.anomaly_score,
-            p_value=signal.p_value,
-            feedback=() if verdict is None else (verdict.note("raised", kind, signal.name),),
-        ).model_copy(update=evidence(signal, score))
-        self._alerts[kind] = alert.model_copy(update={"summary": summarise(alert)})
-        changes.append(self._alerts[kind])
+        memory.disturb()
+        at, since = self._now, self._held.since(kind, self._now)
+        if thresholds.fire_after <= 0 and not self._held.lets_fire(kind, signal.p_value, thresholds.fire_p, at):
+            return
+        memory.began = at
+        said = () if verdict is None else (verdict.note("raised", kind, signal.name),)
+        alert = beginning(self._stream, self._source, signal, score, thresholds, at=at, since=since, feedback=said)
+        self._alerts[kind] = alert
+        changes.append(alert)
         self._look(of_signal(signal, score))
+
+    def _hold(self, kind: str, p_value: float, weighed: Weighed, thresholds: Thresholds) -> None:
+        """Note what would begin but for feedback, and forget what is held back once it is over."""
+        signal = weighed.held.get(kind)
+        if signal is not None and thresholds.lets_pass(weighed.score, signal):
+            p_value = min(p_value, signal.p_value)
+            if p_value <= thresholds.fire_p:
+                self._kinds.setdefault(kind, KindMemory()).disturb()
+                self._held.because_of_feedback(kind, p_value, self._now)
+                return
+        if kind in self._held and self._kinds[kind].is_over(p_value, thresholds, self._now):
+            self._held.release(kind)
 
     def _go_on(
         self,
@@ -352,35 +274,27 @@ class Lifecycle:
         changes: list[Alert],
     ) -> None:
         """Follow the peak; publish only what matters: that it fires, or that it has grown more severe."""
-        changed = alert
         if signal is not None:
             self._look(of_signal(signal, score))
-        if signal is not None and signal.p_value < alert.p_value:
-            highest = max(alert.anomaly_score, score.anomaly_score)
-            changed = alert.model_copy(update=evidence(signal, score) | {"anomaly_score": highest})
-        severity = max(alert.severity, thresholds.severity(changed.p_value), key=lambda severity: severity.rank)
-        fires = alert.state is State.PENDING and self._now - alert.history[0].at >= thresholds.fire_after
+            alert = followed(alert, signal, score)
+        severity = max(alert.severity, thresholds.severity(alert.p_value), key=lambda severity: severity.rank)
+        lasted = alert.state is State.PENDING and self._now - alert.history[0].at >= thresholds.fire_after
+        fires = lasted and self._held.lets_fire(kind, alert.p_value, thresholds.fire_p, self._now)
         if fires or severity is not alert.severity:
-            changed = self._change(changed, State.FIRING if fires else alert.state, severity)
-            changes.append(changed)
-        self._alerts[kind] = changed
+            alert = changed(alert, State.FIRING if fires else alert.state, severity, self._now)
+            changes.append(alert)
+        self._alerts[kind] = alert
 
     def _end(self, kind: str, state: State = State.RESOLVED) -> Alert:
         alert = self._alerts.pop(kind)
-        return self._change(alert, state, alert.severity)
+        self._held.release(kind)
+        return changed(alert, state, alert.severity, self._now)
 
-    def _change(self, alert: Alert, state: State, severity: Severity) -> Alert:
-        update: dict[str, object] = {
-            "state": state,
-            "severity": severity,
-            "version": alert.version + 1,
-            "updated_at": self._now,
-        }
-        if state is not alert.state:
-            update["history"] = (*alert.history, Transition(state=state, at=self._now))
-            if state is State.FIRING:
-                update["fired_at"] = self._now
-            elif state.over:
-                update["resolved_at"] = self._now
-        changed = alert.model_copy(update=update)
-        return changed.model_copy(update={"summary": summarise(changed)})
+    def _concerned(self, score: Score) -> set[str]:
+        """Return the kinds of alerts that an event is part of."""
+        return {signal.kind for signal in score.signals if signal.p_value <= NOTEWORTHY_P} & self._alerts.keys()
+
+    def _look(self, signature: Signature) -> None:
+        """Remember what the alert of a kind looks like."""
+        if self._feedback is not None:
+            self._feedback.alerted(self._kinds[signature.kind].began, signature)

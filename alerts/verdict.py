@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -84,16 +85,19 @@ class Weighed:
         Without the signals that are held back.
     raised
         By kind, the most significant signal that was once missed, and the verdict that says so.
+    held
+        By kind, the most significant signal that is held back.
     notes
         What feedback did.
 
     """
 
     score: Score
-    raised: dict[str, tuple[SignalScore, Verdict]]
-    notes: tuple[AlertFeedback, ...]
+    raised: Mapping[str, tuple[SignalScore, Verdict]] = field(default_factory=dict)
+    held: Mapping[str, SignalScore] = field(default_factory=dict)
+    notes: tuple[AlertFeedback, ...] = ()
 
     def p_value(self, policy: Policy) -> float:
         """Return the p-value that counts: what is held counts as normal, what was missed as worth an alert."""
-        least = min((signal.p_value for signal in self.score.signals), default=1.0)
+        least = self.score.signals[0].p_value if self.score.signals else 1.0
         return min([least, *(policy.of(kind).fire_p for kind in self.raised)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from river.base import AnomalyDetector
 
@@ -34,6 +34,14 @@ class Detector(AnomalyDetector):
     def silent_after(self) -> float | None:
         """Seconds without an event after which this source counts as silent; ``None`` while unknown."""
         return None
+
+    def prior(self) -> bytes | None:
+        """What a new source of the same type may begin with; ``None`` while too young, or if never."""
+        return None
+
+    def adopt(self, priors: Sequence[bytes]) -> None:
+        """Begin from what peers have learned; called before the first event. Ignores priors it cannot use."""
+        return
 
     @abc.abstractmethod
     def snapshot(self) -> bytes:

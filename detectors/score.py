@@ -71,6 +71,8 @@ class Score(msgspec.Struct, frozen=True):
         Explanation per value, by name.
     warm_up
         How far the detector has got with learning what is normal, 0…1; 1 once its scores are fully usable.
+    missing
+        What is still to come before scores are fully usable, in plain words.
 
     Examples
     --------
@@ -84,6 +86,7 @@ class Score(msgspec.Struct, frozen=True):
     signals: tuple[SignalScore, ...] = ()
     values: dict[str, ValueExplanation] = msgspec.field(default_factory=dict)
     warm_up: float = 1.0
+    missing: tuple[str, ...] = ()
 
 
 def anomaly_score(p_value: float) -> float:

@@ -12,10 +12,10 @@ from detectors.base import SnapshotError
 from streams.codec import Rejected, decode
 from streams.processor import Record
 from streams.schemas import EventLimits, LabelEvent
+from streams.state_keys import reserved
 
 TOPIC = "labels"
-KEY = "\x1flabels"
-"""Key of the state; no source has such a name."""
+KEY = reserved("labels")
 
 FORMAT = 1
 MOST_UNKNOWN = 100_000
@@ -202,4 +202,5 @@ def take_due(source: Labelled, event_time: float, heard: float) -> list[Label]:
 
 
 def _of_source(name: str) -> str:
-    return f"\x1f{name}"
+    """Return the place where labels wait for a source; no id is the same."""
+    return reserved(name)

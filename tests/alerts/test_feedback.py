@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from alerts.alert import Alert, State
 from alerts.feedback import REMEMBERED_ALERTS, Feedback
-from alerts.lifecycle import Lifecycle, Step
+from alerts.lifecycle import Lifecycle
 from alerts.policy import Policy, Thresholds
+from alerts.step import Step
 from alerts.verdict import Label
 from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
 

@@ -76,9 +76,10 @@ def telemetry(
     """Score recorded telemetry as the live service would.
 
         One row out per row in: timestamp, source, anomaly_score (how unusual the record is), p_value,
-    alert_score (how strongly a new alert begins here), alert (1 while one fires), warm_up, kind, name,
-    expected, feedback (what labels did), reason. A row that cannot be scored has empty scores and a reason.
-    A folder gives a folder with the same relative paths; CSV may be separated by comma, semicolon or tab.
+    alert_score (how strongly a new alert begins here), alert (1 while one fires), warm_up, missing, held (what
+    holds back an alert), kind, name, expected, feedback (what labels did), reason. A row that cannot be scored
+    has empty scores and a reason. A folder gives a folder with the same relative paths; CSV may be separated by
+    comma, semicolon or tab.
 
     \b
     Example:
@@ -103,6 +104,7 @@ def telemetry(
             configuration.telemetry,
             detector,
             columns=columns,
+            partitions=configuration.topics.partitions,
             alerts=alerts,
             labels=labels,
             progress=tell,

@@ -90,10 +90,11 @@ def telemetry(
     """
     from streams.replay import TelemetryColumns, find_recordings  # noqa: PLC0415 - start-up time
     from streams.tables import count_rows  # noqa: PLC0415 - start-up time
-
-    columns = TelemetryColumns(time_, source, listed(values), listed(exclude))
+    from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     def messages() -> tuple[Iterable[Message], int | None]:
+        attributes = (load_configuration(config).telemetry.peers.attribute,)
+        columns = TelemetryColumns(time_, source, listed(values), listed(exclude), attributes)
         tables = [one for one in inputs if not _holds_lines(one)]
         recordings = find_recordings(tables, columns) if tables else []
         recorded = (
