@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs bench lock clean
+.PHONY: demo test lint docs quality lock clean
 
 demo: $(VENV)/run.stamp
 	$(BIN)/tocsin demo $(ARGS)
@@ -20,6 +20,10 @@ lint: $(VENV)/dev.stamp
 docs: $(VENV)/dev.stamp
 	$(BIN)/python docs/generate.py
 	$(BIN)/mkdocs build --strict
+
+# The page on quality is measured: it needs the public data (DATA=...) and some minutes.
+quality: $(VENV)/dev.stamp
+	$(BIN)/python docs/generate_quality.py --data $(DATA)
 
 lock: $(VENV)/dev.stamp
 	$(BIN)/python -m pip install --quiet uv

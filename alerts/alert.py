@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
@@ -84,6 +84,35 @@ class AlertSignal(BaseModel):
     name: str | None = None
 
 
+class AlertFeedback(BaseModel):
+    """What a person's label did.
+
+    Examples
+    --------
+    >>> AlertFeedback(effect="held", label="a1", by="ann", at=1767323045.0, kind="spike").sentence
+    'held: feedback of ann, 2026-01-02, label a1'
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    effect: Literal["held", "raised", "retracted"] = Field(
+        description="`held`: looks like what was judged no anomaly, so it raises nothing; `raised`: looks like what was"
+        " missed; `retracted`: the alert itself was judged"
+    )
+    label: str = Field(description="Id of the label")
+    by: str | None = Field(None, description="Who said so")
+    at: Time = Field(description="Time of the label")
+    kind: str = Field(description="Kind of the signal")
+    name: str | None = Field(None, description="The value that the signal is about")
+
+    @property
+    def sentence(self) -> str:
+        """The same in words."""
+        of = f" of {self.by}" if self.by else ""
+        return f"{self.effect}: feedback{of}, {iso(self.at)[:10]}, label {self.label}"
+
+
 class Transition(BaseModel):
     """One step in the life of an alert."""
 
@@ -129,6 +158,7 @@ class Alert(BaseModel):
     name: str | None = Field(None, description="The value that drove the alert")
     values: dict[str, AlertValue] = Field(default_factory=dict, description="Values at the alert's peak, by name")
     signals: tuple[AlertSignal, ...] = Field((), description="Signals that spoke at the alert's peak")
+    feedback: tuple[AlertFeedback, ...] = Field((), description="Labels because of which it was raised or retracted")
     summary: str = Field(description="What happened, in one sentence")
     history: tuple[Transition, ...] = ()
 

@@ -68,6 +68,10 @@ class Thresholds(BaseModel):
             raise ValueError(f"clear_p ({self.clear_p}) must not be below fire_p ({self.fire_p})")
         return self
 
+    def lets_pass(self, score: Score, signal: SignalScore) -> bool:
+        """Say whether a signal of this kind may raise an alert, if it is improbable enough."""
+        return self.enabled and self.gates.passes(score, signal)
+
     def severity(self, p_value: float) -> Severity:
         """Return the severity of a p-value.
 
@@ -80,6 +84,25 @@ class Thresholds(BaseModel):
         if p_value <= self.critical_p:
             return Severity.CRITICAL
         return Severity.WARNING if p_value <= self.warning_p else Severity.INFO
+
+
+class BudgetLimits(BaseModel):
+    """How many alerts may begin in any 24 hours of event time; the rest are held back, the most improbable last.
+
+    ``silence`` is not counted: it has no p-value.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    per_source_a_day: float | None = Field(
+        None, gt=0, le=1000, description="Alerts of one source, of telemetry only; 0.5 is one in two days"
+    )
+    per_stream_a_day: float | None = Field(
+        None,
+        gt=0,
+        le=10_000,
+        description="Alerts of all sources together, of telemetry only; partitions share it equally",
+    )
 
 
 class Policy(BaseModel):
@@ -97,6 +120,7 @@ class Policy(BaseModel):
 
     default: Thresholds = Field(default_factory=Thresholds, description="Thresholds of every kind not named in `kinds`")
     kinds: dict[str, Thresholds] = Field(default_factory=dict, description="Thresholds of single kinds")
+    budget: BudgetLimits = Field(default_factory=BudgetLimits, description="How many alerts may begin")
 
     def of(self, kind: str) -> Thresholds:
         """Return the thresholds of a kind."""

@@ -30,13 +30,16 @@ def summarise(alert: Alert) -> str:
     """
     if alert.kind == "silence":
         again = {"resolved": "It sent again at", "retracted": "Its events were only late; they came by"}
+        if alert.feedback:
+            return f"{alert.summary} {_because(alert)}"
         return f"{alert.summary} {again[alert.state]} {clock(alert.updated_at)}."
     name = alert.name or next(iter(alert.values), None)
     value = alert.values.get(name) if name else None
     said = f"{alert.source}: " + (_of_value(alert.kind, name, value) if name and value else f"{alert.kind} anomaly")
     since = f" since {clock(alert.started_at)}"
     until = f" until {clock(alert.updated_at)}" if alert.state.over else ""
-    return f"{said}{since}{until} ({alert.kind}; {odds(alert.p_value)} normal events look like this)."
+    how = f"({alert.kind}; {odds(alert.p_value)} normal events look like this)"
+    return f"{said}{since}{until} {how}.{' ' if alert.feedback else ''}{_because(alert)}"
 
 
 def silence_sentence(source: str, last: float, allowed: float) -> str:
@@ -98,6 +101,10 @@ def odds(p_value: float) -> str:
     if p_value < 1e-6:
         return "fewer than 1 in a million"
     return f"about 1 in {float(f'{1 / p_value:.2g}'):,.0f}"
+
+
+def _because(alert: Alert) -> str:
+    return " ".join(f"{one.sentence[:1].upper()}{one.sentence[1:]}." for one in alert.feedback)
 
 
 def _of_value(kind: str, name: str, value: AlertValue) -> str:

@@ -7,20 +7,34 @@ import inspect
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from river import anomaly
 from river.base import AnomalyDetector, SupervisedAnomalyDetector
 
 from detectors.base import Detector
 from detectors.river_adapter import RiverDetector
+from detectors.river_pipeline import make_pipeline, make_step
 
 GROUP = "tocsin.detectors"
 """Entry-point group in which packages announce their detectors."""
 
 RIVER = "river."
 """Before the name of a class of ``river.anomaly``."""
+
+
+PIPELINE = "river"
+"""Name of the detector that is a pipeline of River."""
+
+
+def _made(step: dict[str, dict[str, Any] | list[Any]]) -> dict[str, dict[str, Any] | list[Any]]:
+    make_step(step)
+    return step
+
+
+Step = Annotated[dict[str, dict[str, Any] | list[Any]], AfterValidator(_made)]
+"""One class of River by its name, with its parameters."""
 
 
 class DetectorError(ValueError):
@@ -34,15 +48,33 @@ class DetectorSettings(BaseModel):
     --------
     >>> DetectorSettings(name="river.HalfSpaceTrees", parameters={"n_trees": 10}).name
     'river.HalfSpaceTrees'
+    >>> steps = [{"StandardScaler": {}}, {"HalfSpaceTrees": {"n_trees": 25}}]
+    >>> len(DetectorSettings(name="river", pipeline=steps).pipeline)
+    2
 
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field("auto", description="`auto`, a detector of an installed package, or `river.CLASS`.")
+    name: str = Field(
+        "auto", description="`auto`, a detector of an installed package, `river.CLASS`, or `river` for a pipeline."
+    )
     parameters: dict[str, Any] = Field(default_factory=dict, description="Parameters of the detector, by name.")
+    pipeline: tuple[Step, ...] = Field(
+        (), description="Steps of `river`, each a class of River with its parameters; the last is a detector."
+    )
     seed: int = Field(0, description="Seed of a detector that draws random numbers, if it has a parameter `seed`.")
-    scale: bool = Field(True, description="Put a MinMaxScaler before a detector of River.")
+    scale: bool = Field(True, description="Put a MinMaxScaler before `river.CLASS`; a pipeline names its own scaler.")
+
+    @model_validator(mode="after")
+    def _pipeline_belongs_to_river(self) -> Self:
+        if self.name == PIPELINE:
+            if self.parameters:
+                raise ValueError("parameters of `river` belong to its steps: write them in `pipeline`")
+            make_pipeline(self.pipeline, self.seed)
+        elif self.pipeline:
+            raise ValueError(f"a pipeline is for the detector `river`, not `{self.name}`: set `name: river`")
+        return self
 
 
 def detector_factory(settings: DetectorSettings, state_key: bytes | None = None) -> Callable[[], Detector]:
@@ -70,7 +102,12 @@ def detector_factory(settings: DetectorSettings, state_key: bytes | None = None)
     detectors.registry.DetectorError: there is no detector 'river.HalfSpaceTree': did you mean 'river.HalfSpaceTrees'?
 
     """
-    if settings.name.startswith(RIVER):
+    if settings.name == PIPELINE:
+        pipeline = make_pipeline(settings.pipeline, settings.seed)
+
+        def make() -> Detector:
+            return RiverDetector(pipeline, scale=False, state_key=state_key)
+    elif settings.name.startswith(RIVER):
         estimator = _river_classes().get(settings.name)
         if estimator is None:
             raise DetectorError(_unknown(settings.name))
@@ -95,7 +132,7 @@ def detector_factory(settings: DetectorSettings, state_key: bytes | None = None)
 
 def names() -> list[str]:
     """Return the names of all detectors that there are."""
-    return sorted((*_announced(), *_river_classes()))
+    return sorted((PIPELINE, *_announced(), *_river_classes()))
 
 
 def _make(settings: DetectorSettings, kind: Callable[..., Any]) -> Any:

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
 
-from alerts.lifecycle import Step
+from alerts.step import Step
 from detectors.base import Detector
 from detectors.score import Score
 from streams.dead_letters import TOPIC as DEAD_LETTERS
 from streams.dead_letters import DeadLetter
-from streams.processor import Output, Record
+from streams.label_lines import recorded_labels
+from streams.partitioner import partition_of
+from streams.processor import NOT_PRODUCED, Output, Record
 from streams.replay import USUAL_COLUMNS, Recording, Rows, TelemetryColumns, find_recordings
 from streams.tables import ENDINGS, Progress, TableError, count_rows, must_not_replace, write_table
 from streams.telemetry import STREAM, TelemetryProcessor, TelemetrySettings
-
-NOT_PRODUCED = -1.0
-"""Kafka's record timestamp where there is none: no event is ahead of it, and no silence is measured by it."""
 
 REPEATED = "duplicate: an event with this event_id came shortly before"
 
@@ -32,11 +31,15 @@ SCORE_FIELDS = {
     "alert_score": pa.float64(),
     "alert": pa.int8(),
     "warm_up": pa.float64(),
+    "missing": pa.string(),
+    "held": pa.string(),
     "kind": pa.string(),
     "name": pa.string(),
     "expected": pa.float64(),
+    "feedback": pa.string(),
 }
-"""What the result says of a row: ``kind`` is the strongest signal's, ``name`` the value that it is about."""
+"""What the result says of a row: ``missing`` is what is still to come before scores are fully usable, ``held`` what
+holds back an alert, ``kind`` the strongest signal's, ``name`` its value, ``feedback`` what labels did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,16 @@ def backtest_telemetry(
     make_detector: Callable[[], Detector],
     *,
     columns: TelemetryColumns = USUAL_COLUMNS,
+    partitions: int = 1,
     alerts: Path | None = None,
+    labels: Path | None = None,
     progress: Progress | None = None,
 ) -> TelemetryBacktest:
     """Score recorded telemetry as a live run would have, and write one row out for each row in.
 
     The files are replayed in the order of their paths, each row by row, as ``tocsin produce telemetry`` sends them.
-    A source that goes on in the next file is learned on.
+    A source that goes on in the next file is learned on. Each source is on the partition that Kafka's default
+    partitioner gives it. The column that names the sources' types, if there is one, goes with the events.
 
     Parameters
     ----------
@@ -76,17 +82,23 @@ def backtest_telemetry(
         Makes a new source's detector.
     columns
         Which columns are what.
+    partitions
+        Number of partitions of the topics. With peers or a budget of the stream, which live within a partition, it
+        must be the live one for equal results.
     alerts
         Where to write every change of every alert, as JSON lines.
+    labels
+        Labels as topic ``labels`` carries them, as JSON lines; each is learned when its source has reached its time.
     progress
         Called now and then with the rows done and about how many there are.
 
     Raises
     ------
     streams.tables.TableError
-        If a file cannot be read or lacks a column, or the output would replace the input.
+        If a file cannot be read or lacks a column, a label is none, or the output would replace the input.
 
     """
+    columns = replace(columns, attributes=(*columns.attributes, settings.peers.attribute))
     recordings = find_recordings(inputs, columns, outside=output)
     targets = _targets(inputs, output, recordings)
     total = sum(count_rows(recording.path) for recording in recordings)
@@ -94,7 +106,9 @@ def backtest_telemetry(
         if alerts is not None:
             alerts.parent.mkdir(parents=True, exist_ok=True)
         changes = None if alerts is None else stack.enter_context(alerts.open("wb"))
-        replay = _Replay(settings, make_detector, changes)
+        replay = _Replay(settings, make_detector, partitions, changes)
+        if labels is not None:
+            replay.absorb(recorded_labels(labels, settings.limits))
         for recording, target in zip(recordings, targets, strict=True):
             parts = []
             for rows in recording.rows():
@@ -109,41 +123,69 @@ class _Replay:
     """The pipeline, and what it has come to so far."""
 
     def __init__(
-        self, settings: TelemetrySettings, make_detector: Callable[[], Detector], changes: IO[bytes] | None
+        self,
+        settings: TelemetrySettings,
+        make_detector: Callable[[], Detector],
+        partitions: int,
+        changes: IO[bytes] | None,
     ) -> None:
-        # Sources do not know of each other, so one partition scores them as many would.
-        self._processor = TelemetryProcessor(settings, 0, {}, make_detector, sink=self._scored)
+        self._processors = [
+            TelemetryProcessor(settings, number, {}, make_detector, self._scored, partitions)
+            for number in range(partitions)
+        ]
+        self._ends = [0] * partitions
+        self._partition_of: dict[str | None, int] = {}
         self._changes = changes
         self._scores: dict[int, tuple[Score, Step]] = {}
+        self._row_of: dict[tuple[int, int], int] = {}
         self.rows = 0
         self.alerts = 0
         self.outcomes: Counter[str] = Counter()
 
+    def absorb(self, labels: Sequence[Record]) -> None:
+        """Take in labels, before the events."""
+        for processor in self._processors:
+            processor.absorb(labels)
+
     def take(self, rows: Rows) -> pa.RecordBatch:
         """Score some rows, and return what the result says of them."""
         self._scores.clear()
-        result = self._processor.process(
-            [
-                Record(STREAM, 0, offset, NOT_PRODUCED, None if source is None else source.encode(), event)
-                for offset, (source, event) in enumerate(zip(rows.sources, rows.events, strict=True), self.rows)
-            ]
-        )
-        self.outcomes += result.outcomes
-        reasons: list[str | None] = [
-            None if offset in self._scores else REPEATED for offset in range(self.rows, self.rows + len(rows))
-        ]
-        for output in result.outputs:
-            row = output.cause.offset - self.rows
+        outputs: list[Output] = []
+        for processor, records in zip(self._processors, self._records(rows), strict=True):
+            if records:
+                result = processor.process(records)
+                self.outcomes += result.outcomes
+                outputs += result.outputs
+        reasons: list[str | None] = [None if row in self._scores else REPEATED for row in range(len(rows))]
+        for output in sorted(outputs, key=self._row):
             if output.topic == DEAD_LETTERS:
-                reasons[row] = _why(output, rows.wrong.get(row))
+                reasons[self._row(output)] = _why(output, rows.wrong.get(self._row(output)))
             elif output.topic == "alerts":
                 self._note(output)
         batch = self._batch(rows, reasons)
         self.rows += len(rows)
         return batch
 
+    def _records(self, rows: Rows) -> list[list[Record]]:
+        """Return the records of each partition, and remember which row each is."""
+        self._row_of.clear()
+        records: list[list[Record]] = [[] for _ in self._processors]
+        for row, (source, event) in enumerate(zip(rows.sources, rows.events, strict=True)):
+            number = self._partition_of.get(source)
+            if number is None:
+                number = self._partition_of[source] = partition_of(source, len(records))
+            offset = self._ends[number]
+            self._ends[number] += 1
+            self._row_of[number, offset] = row
+            key = None if source is None else source.encode()
+            records[number].append(Record(STREAM, number, offset, NOT_PRODUCED, key, event))
+        return records
+
+    def _row(self, output: Output) -> int:
+        return self._row_of[output.cause.partition, output.cause.offset]
+
     def _scored(self, record: Record, score: Score, step: Step) -> None:
-        self._scores[record.offset] = score, step
+        self._scores[self._row_of[record.partition, record.offset]] = score, step
 
     def _note(self, alert: Output) -> None:
         # Counts those that begin; within a text the quotes would be escaped.
@@ -153,10 +195,7 @@ class _Replay:
 
     def _batch(self, rows: Rows, reasons: list[str | None]) -> pa.RecordBatch:
         none = (None,) * len(SCORE_FIELDS)
-        said = [
-            none if (found := self._scores.get(offset)) is None else _fields(*found)
-            for offset in range(self.rows, self.rows + len(rows))
-        ]
+        said = [none if (found := self._scores.get(row)) is None else _fields(*found) for row in range(len(rows))]
         times = rows.times.combine_chunks()
         return pa.RecordBatch.from_pydict(
             {"timestamp": times, "source": pa.array(rows.sources, pa.string())}
@@ -178,9 +217,12 @@ def _fields(score: Score, step: Step) -> tuple[object, ...]:
         step.alert_score,
         int(step.alert),
         score.warm_up,
+        "; ".join(score.missing) or None,
+        step.held,
         signal.kind if signal else None,
         name,
         value.expected if value else None,
+        "; ".join(note.sentence for note in step.feedback) or None,
     )
 
 

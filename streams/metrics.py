@@ -10,6 +10,7 @@ import msgspec
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
 from alerts.alert import Severity, State
+from alerts.held import REASONS
 from streams.codec import Reason
 from streams.processor import Output
 
@@ -25,6 +26,7 @@ EVENT_TO_ALERT = Histogram(
     buckets=LATENCIES,
 )
 ALERTS = Counter("tocsin_alerts_total", "Alert changes published.", ["kind", "severity", "state"])
+HELD = Counter("tocsin_alerts_held_total", "Alerts that did not fire, by what holds them back.", ["reason"])
 DEAD_LETTERS = Counter("tocsin_dead_letters_total", "Events that could not be taken, by reason.", ["reason"])
 OUTPUTS = Counter("tocsin_outputs_total", "Records published by topic.", ["topic"])
 REPEATS_AVOIDED = Counter(
@@ -89,6 +91,8 @@ def start_at_zero(outcomes: Mapping[str, Iterable[str]], kinds: Iterable[str]) -
             EVENTS.labels(stream, outcome)
     for reason in Reason:
         DEAD_LETTERS.labels(reason)
+    for held in REASONS:
+        HELD.labels(held)
     for labels in product(kinds, Severity, State):
         ALERTS.labels(*labels)
 

@@ -123,6 +123,8 @@ class Partition:
     async def _publish(self, result: Result, *, due: bool = False) -> None:
         for outcome, count in result.outcomes.items():
             metrics.EVENTS.labels(self.source.topic, outcome).inc(count)
+        for reason, count in result.held.items():
+            metrics.HELD.labels(reason).inc(count)
         metrics.observe_scores(self.source.topic, result.scores)
         if not result.outputs:
             return

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+NOT_PRODUCED = -1.0
+"""Kafka's record timestamp where there is none: no event is ahead of it, and no silence is measured by it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -51,11 +54,15 @@ class Output:
 
 @dataclass(slots=True)
 class Result:
-    """What a batch led to: outputs in the order of their causes, how many events had which outcome, their scores."""
+    """What a batch led to: outputs in the order of their causes, how many events had which outcome, their scores.
+
+    ``held`` counts the alerts that did not fire, by what holds them back.
+    """
 
     outputs: list[Output] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     scores: list[float] = field(default_factory=list)
+    held: Counter[str] = field(default_factory=Counter)
 
 
 class Processor(Protocol):

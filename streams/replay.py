@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class TelemetryColumns:
         Columns of the readings; empty takes every numeric column.
     exclude
         Columns that are no readings although they are numeric, such as labels.
+    attributes
+        Columns of texts that go with an event as its attributes, where there are any.
 
     """
 
@@ -46,6 +48,7 @@ class TelemetryColumns:
     source: str | None = None
     values: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
 
 
 USUAL_COLUMNS = TelemetryColumns()
@@ -118,12 +121,12 @@ class Recording:
 
         """
         table, ragged = self._read()
-        source, values = self._roles(table)
+        source, values, attributes = self._roles(table)
         times = as_times(table.column(self.columns.time))
         for start in range(0, len(table), size):
             part = table.slice(start, size)
             sources: list[str | None] = [self.name] * len(part) if source is None else names_in(part.column(source))
-            events = _events(part, sources, times.slice(start, size).to_pylist(), values)
+            events = _events(part, sources, times.slice(start, size).to_pylist(), values, attributes)
             wrong = {}
             for row in ragged.keys() & range(start, start + len(part)):
                 events[row - start] = ragged[row].text.encode()
@@ -134,10 +137,10 @@ class Recording:
         """Return the table, with empty rows where the file has ragged ones."""
         ragged: dict[int, RaggedRow] = {}
         columns = [name for name in self.names if name not in self.columns.exclude or name == self.columns.time]
+        others = (self.columns.time, self.columns.source, EVENT_ID, *self.columns.attributes)
         if self.columns.values:
-            others = (self.columns.time, self.columns.source, EVENT_ID)
             columns = [name for name in columns if name in self.columns.values or name in others]
-        text = [name for name in (self.columns.time, self.columns.source, EVENT_ID) if name in columns]
+        text = [name for name in others if name in columns]
         table = read_table(self.path, columns, text=text, ragged=ragged)
         if ragged:
             rows = iter(range(len(table)))
@@ -145,18 +148,23 @@ class Recording:
             table = table.take(pa.array(place, pa.int64()))
         return table, ragged
 
-    def _roles(self, table: pa.Table) -> tuple[str | None, list[str]]:
-        """Return the column of the source, and those of the readings."""
+    def _roles(self, table: pa.Table) -> tuple[str | None, list[str], list[str]]:
+        """Return the column of the source, those of the readings, and those of attributes."""
         source = self.columns.source
         if source is not None and self.guessed and not are_names(table.column(source)):
             source = None  # it has the name of one, but measures something
+        taken = (self.columns.time, source, EVENT_ID, *self.columns.values)
+        attributes = [
+            name
+            for name in self.columns.attributes
+            if name in table.column_names and name not in taken and not are_numbers(table.column(name))
+        ]
         if self.columns.values:
-            return source, list(self.columns.values)
-        taken = (self.columns.time, source, EVENT_ID)
+            return source, list(self.columns.values), attributes
         values = [n for n in table.column_names if n not in taken and are_numbers(table.column(n))]
         if not values and len(table):
             raise TableError(f"{self.path}: no column holds numbers; there are: {', '.join(self.names)}")
-        return source, values
+        return source, values, attributes
 
 
 def find_recordings(
@@ -220,11 +228,13 @@ def _located(path: Path, relative: Path, columns: TelemetryColumns) -> Recording
         raise TableError(f"{path}: {error}") from error
     if columns.source is None and source in (*columns.values, *columns.exclude):
         source = None
-    found = TelemetryColumns(time, source, columns.values, columns.exclude)
+    found = replace(columns, time=time, source=source)
     return Recording(path, relative, found, names, guessed=columns.source is None)
 
 
-def _events(table: pa.Table, sources: list[str | None], times: list[Any], values: list[str]) -> list[bytes]:
+def _events(
+    table: pa.Table, sources: list[str | None], times: list[Any], values: list[str], attributes: list[str]
+) -> list[bytes]:
     """Return the JSON of each row's event; values that are missing are left out."""
     ids = names_in(table.column(EVENT_ID)) if EVENT_ID in table.column_names else None
     columns = [numbers_in(table.column(name)) for name in values]
@@ -238,6 +248,10 @@ def _events(table: pa.Table, sources: list[str | None], times: list[Any], values
     ]
     if ids is not None:
         events = [{**event, EVENT_ID: id_} if id_ else event for event, id_ in zip(events, ids, strict=True)]
+    for name in attributes:
+        for event, cell in zip(events, names_in(table.column(name)), strict=True):
+            if cell:
+                event.setdefault("attributes", {})[name] = cell
     if any(math.inf in column or -math.inf in column for column in columns):
         # Strictly there is no infinity in JSON; as other producers do, say it all the same: the event is refused.
         return [json.dumps(event).encode() for event in events]

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from kafka.partitioner.default import murmur2
 
 from streams.columns import are_numbers, as_times, epochs, find_column, names_in, numbers_in, truths_in
+from streams.partitioner import partition_of
 from streams.processor import Record
 from streams.tables import column_names, read_table
 
@@ -113,7 +113,7 @@ class TransactionReplay:
 
     def partition(self, partitions: int) -> list[list[int]]:
         """Return the rows of each partition in the order of their times."""
-        partition_of = {name: _partition(name, partitions) for name in set(self._accounts)}
+        partition_of = {name: partition_of(name, partitions) for name in set(self._accounts)}
         rows: list[list[int]] = [[] for _ in range(partitions)]
         for row in self._in_order():
             rows[partition_of[self._accounts[row]]].append(row)
@@ -207,8 +207,3 @@ def recorded_labels(
 def _label_event(name: str | None, truth: bool | None, time: float) -> bytes:
     at = datetime.fromtimestamp(time, UTC).isoformat(timespec="milliseconds")
     return msgspec.json.encode({"id": name, "label": truth, "timestamp": at})
-
-
-def _partition(account: str | None, partitions: int) -> int:
-    """Return the partition that Kafka's default partitioner chooses for a key."""
-    return 0 if account is None else (murmur2(account.encode()) & 0x7FFFFFFF) % partitions

@@ -29,8 +29,11 @@ class Event(BaseModel):
     @property
     def time(self) -> float:
         """Event time, epoch seconds."""
-        at = self.timestamp
-        return at.timestamp() if at.tzinfo is not None else at.replace(tzinfo=UTC).timestamp()
+        return _epoch(self.timestamp)
+
+
+def _epoch(at: datetime) -> float:
+    return at.timestamp() if at.tzinfo is not None else at.replace(tzinfo=UTC).timestamp()
 
 
 class AttributedEvent(Event):
@@ -91,11 +94,21 @@ class TransactionEvent(AttributedEvent):
 
 
 class LabelEvent(Event):
-    """The truth about a transaction, an event or an alert, known later; the record key is the id."""
+    """The truth about a transaction, an event or an alert, known later; the record key is the id.
+
+    Telemetry that has no event ids is named by source and time; then the id may be any name for the label itself.
+    """
 
     id: Name = Field(description="Transaction, event or alert id")
     label: StrictBool = Field(description="true: fraud, or a true anomaly; false: neither")
     by: Annotated[str, Field(strict=True, max_length=256)] | None = Field(None, description="Who says so")
+    source: Name | None = Field(None, description="Source of a telemetry event that has no id")
+    at: Timestamp | None = Field(None, description="Time of that event, as `timestamp`")
+
+    @property
+    def event_time(self) -> float | None:
+        """Time of the event that is meant, epoch seconds."""
+        return None if self.at is None else _epoch(self.at)
 
 
 class EventLimits(Settings):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from alerts.alert import iso
-from alerts.lifecycle import Step
+from alerts.step import Step
 from detectors.score import Score
 from streams.processor import Output, Record
 from streams.schemas import TelemetryEvent
@@ -35,6 +35,18 @@ class ValueRecord(msgspec.Struct):
     contribution: float
 
 
+class FeedbackRecord(msgspec.Struct):
+    """What a person's label did to a signal of this event."""
+
+    effect: str
+    label: str
+    by: str | None
+    at: str
+    kind: str
+    name: str | None
+    summary: str
+
+
 class ScoreRecord(msgspec.Struct, omit_defaults=True):
     """The JSON value of topic ``scores``; the record key is the source.
 
@@ -52,10 +64,21 @@ class ScoreRecord(msgspec.Struct, omit_defaults=True):
         1 while an alert of this source fires.
     warm_up
         How far the detector has got with learning what is normal, 0…1.
+    missing
+        What is still to come before scores are fully usable, in plain words; left out if nothing is.
+    prior
+        Version of what its peers had learned when the source began; left out if it began from nothing.
+    held
+        What holds back an alert that would go on now: ``feedback``, if a label says that the like is no anomaly;
+        ``source_budget`` or ``stream_budget``, if too many have begun today. Of several the first of these. Left out if
+        nothing is held back.
     signals
         What each signal found, most significant first.
     values
         Each value beside what was expected of it.
+    feedback
+        What labels on like events did here: ``effect`` is ``held`` if the signal counts as normal, ``raised`` if it
+        counts as worth an alert; ``summary`` says so in a sentence.
 
     """
 
@@ -70,6 +93,10 @@ class ScoreRecord(msgspec.Struct, omit_defaults=True):
     values: dict[str, ValueRecord]
     event_id: str | None = None
     attributes: dict[str, Any] | None = None
+    missing: tuple[str, ...] = ()
+    prior: int | None = None
+    held: str | None = None
+    feedback: list[FeedbackRecord] = []
 
 
 ScoreSink = Callable[[Record, Score, Step], None]
@@ -82,7 +109,8 @@ class ScoreChoice:
     Parameters
     ----------
     which
-        All, only the anomalous, or a sample; alerts' events are always among them.
+        All, only the anomalous, or a sample; events of alerts, also of those held back, and those that feedback changed
+        are always among them.
     anomalous_p
         p-value at or below which a score counts as anomalous.
     sample
@@ -97,14 +125,16 @@ class ScoreChoice:
 
     def takes(self, source: str, record: Record, score: Score, step: Step) -> bool:
         """Say whether the score of a record is published."""
-        if self._all or step.alert or step.changes:
+        if self._all or step.alert or step.changes or step.held or step.feedback:
             return True
         if self._sampled:
             return zlib.crc32(f"{source}/{record.offset}".encode()) < self._sampled
         return score.p_value <= self._anomalous_p
 
 
-def score_output(source: str, record: Record, event: TelemetryEvent, score: Score, step: Step) -> Output:
+def score_output(
+    source: str, record: Record, event: TelemetryEvent, score: Score, step: Step, prior: int | None = None
+) -> Output:
     """Return the score of an event, to be published."""
     value = ScoreRecord(
         iso(event.time),
@@ -118,5 +148,9 @@ def score_output(source: str, record: Record, event: TelemetryEvent, score: Scor
         {n: ValueRecord(v.value, v.expected, v.lower, v.upper, v.contribution) for n, v in score.values.items()},
         event.event_id,
         event.all_attributes or None,
+        score.missing,
+        prior,
+        step.held,
+        [FeedbackRecord(f.effect, f.label, f.by, iso(f.at), f.kind, f.name, f.sentence) for f in step.feedback],
     )
     return Output("scores", source.encode(), msgspec.json.encode(value), TYPE, record)

@@ -9,8 +9,9 @@ import msgspec
 from faust.types import TP
 
 from streams.publication import Publisher
+from streams.state_keys import reserved
 
-MARKER_KEY = b"\x00checkpoint"
+MARKER_KEY = reserved("checkpoint").encode()
 
 
 class Marker(msgspec.Struct, frozen=True, array_like=True):

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
-import msgspec
 from pydantic import Field
 
 from alerts.alert import Alert
-from alerts.lifecycle import Lifecycle, Step
+from alerts.feedback import Feedback
+from alerts.lifecycle import Lifecycle
 from alerts.policy import Policy
+from alerts.signature import NOTEWORTHY_P
 from detectors.base import Detector
 from detectors.registry import DetectorSettings
 from detectors.score import Score
+from streams.across_sources import AcrossSources
 from streams.codec import Reason, Rejected, decode, misplaced, mistimed
 from streams.dead_letters import dead_letter
+from streams.peers import PeerSettings
 from streams.processor import Output, Record, Result
 from streams.schemas import EventLimits, TelemetryEvent
 from streams.scores import ScoreChoice, ScoreSink, score_output
 from streams.settings import Settings
+from streams.silences import Silences
+from streams.source import Source
+from streams.source_labels import SourceLabels, take_due
+from streams.state_keys import is_reserved
 
 STREAM = "telemetry"
-FORMAT = 1
 REMEMBERED_IDS = 16
-OUTCOMES = ("scored", "duplicate", "dead_letter", "replayed")
+USUALLY_NEAR = 60.0
+"""Seconds from the time in a label within which an event is meant, while no gap is known to be usual."""
+
+OUTCOMES = (
+    *("scored", "duplicate", "dead_letter", "replayed"),
+    *("label_learned", "label_repeated", "label_unmatched"),
+)
 
 
 class TelemetrySettings(Settings):
@@ -38,63 +48,27 @@ class TelemetrySettings(Settings):
     scores: Literal["all", "anomalous", "sample"] = Field("anomalous", description="Which scores are published.")
     anomalous_p: float = Field(0.01, gt=0, le=1, description="p-value at or below which a score counts as anomalous.")
     sample: float = Field(0.01, gt=0, le=1, description="Share of scores published with `scores: sample`.")
+    peers: PeerSettings = Field(default_factory=PeerSettings, description="How new sources begin.")
     min_silence: float = Field(
         10.0, ge=0, description="Seconds without an event that never count as silence, however busy the source."
     )
 
 
-class _Snapshot(msgspec.Struct, array_like=True):
-    """A source's state as it is written."""
+class _Taken(NamedTuple):
+    """An event that has been taken in, whose alerts are to be followed; its source may be further by then.
 
-    format: int
-    offset: int
+    ``newest`` is the time of the newest event before it, ``heard`` the latest time of production including its own.
+    ``silent_after`` is what the detector called silence before it, and ``score`` what it said, ``None`` if it failed.
+    """
+
+    source: Source
+    record: Record
+    event: TelemetryEvent
+    time: float
     newest: float
     heard: float
-    ids: list[str]
-    detector: bytes
-    lifecycle: list[object]
-
-
-class _Source:
-    """One source: its detector, its alerts, and how far it has been learned."""
-
-    __slots__ = ("detector", "heard", "ids", "lifecycle", "name", "newest", "offset")
-
-    def __init__(self, name: str, detector: Detector, lifecycle: Lifecycle) -> None:
-        self.name, self.detector, self.lifecycle = name, detector, lifecycle
-        self.offset = -1
-        self.newest = float("-inf")
-        self.heard = float("-inf")
-        self.ids: list[str] = []
-
-    def snapshot(self) -> bytes:
-        return msgspec.msgpack.encode(
-            _Snapshot(
-                FORMAT,
-                self.offset,
-                self.newest,
-                self.heard,
-                self.ids,
-                self.detector.snapshot(),
-                self.lifecycle.snapshot(),
-            )
-        )
-
-    def restore(self, state: bytes) -> None:
-        snapshot = msgspec.msgpack.decode(state, type=_Snapshot)
-        if snapshot.format != FORMAT:
-            raise StateFormatError(
-                f"the state of source {self.name!r} has format {snapshot.format}, this program reads {FORMAT}:"
-                " run the version that wrote it, or reset the state"
-            )
-        self.offset, self.newest, self.heard = snapshot.offset, snapshot.newest, snapshot.heard
-        self.ids = snapshot.ids
-        self.detector.restore(snapshot.detector)
-        self.lifecycle.restore(snapshot.lifecycle)
-
-
-class StateFormatError(ValueError):
-    """A stored state cannot be read; the message says why and what to do."""
+    silent_after: float | None
+    score: Score | None
 
 
 class TelemetryProcessor:
@@ -112,10 +86,12 @@ class TelemetryProcessor:
         Makes a new source's detector.
     sink
         Takes every score, in place of topic ``scores``.
+    partitions
+        How many there are; each has its share of the stream's alert budget.
 
     """
 
-    broadcasts: tuple[str, ...] = ()
+    broadcasts: tuple[str, ...] = ("labels",)
 
     def __init__(
         self,
@@ -124,20 +100,91 @@ class TelemetryProcessor:
         states: Mapping[str, bytes],
         make_detector: Callable[[], Detector],
         sink: ScoreSink | None = None,
+        partitions: int = 1,
     ) -> None:
         self._settings, self._partition = settings, partition
         self.detector = settings.detector.name
         self._sink = sink
         self._states, self._make_detector = states, make_detector
         self._choice = ScoreChoice(settings.scores, settings.anomalous_p, settings.sample)
-        self._sources: dict[str, _Source] = {}
-        self._changed: dict[str, _Source] = {}
-        self._awaited: list[tuple[float, str]] | None = None
-        self._deadlines: dict[str, float] = {}
+        a_day = settings.policy.budget.per_stream_a_day
+        self._across = AcrossSources(None if a_day is None else a_day / partitions, settings.peers, states)
+        self._sources: dict[str, Source] = {}
+        self._changed: dict[str, Source] = {}
+        self._labels = SourceLabels(settings.limits, states, self._all_sources)
+        self._silences = Silences(settings.min_silence, self._all_sources)
 
     def process(self, records: Sequence[Record]) -> Result:
-        """Score and learn a batch, source by source, each in its order."""
+        """Score and learn a batch source by source, then follow the alerts in the order of the records."""
         result = Result()
+        for window in self._across.windows(records):
+            taken = self._take_in(window, result)
+            for offset in sorted(taken):
+                self._across.at(offset)
+                self._follow(offset, taken[offset], result)
+            self._across.at(window[-1].offset)
+        self._labels.passed(records)
+        result.outputs.sort(key=lambda output: output.cause.offset)
+        return result
+
+    def absorb(self, records: Sequence[Record]) -> Result:
+        """Take in labels; a source learns them when it has reached their time."""
+        self._changed |= {source.name: self._source(source.name) for source in self._labels.absorb(records)}
+        return Result()
+
+    def absorbed(self) -> Mapping[tuple[str, int], int]:
+        """Last offset taken in, by broadcast topic and partition."""
+        return dict(self._labels.absorbed)
+
+    def tick(self, now: float) -> Result:
+        """Say which sources have fallen silent by ``now``."""
+        result = Result()
+        for source, allowed in self._silences.begun(now):
+            cause = Record(STREAM, self._partition, source.offset, source.heard, None, None)
+            self._publish(source, source.lifecycle.silent(source.newest, allowed), cause, result)
+            self._changed[source.name] = source
+        return result
+
+    def changes(self) -> Iterator[tuple[str, bytes | None]]:
+        """Return the states that have changed since the last call; they must be stored in this order.
+
+        The sources come after the journal of what they did across sources, and before what says that they have done
+        it: how far is known across them, and how far labels have reached them.
+        """
+        changed, self._changed = self._changed, {}
+        yield from self._across.changes_before()
+        for name, source in changed.items():
+            yield name, source.snapshot()
+        yield from self._across.changes_after()
+        yield from self._labels.changes()
+
+    def models(self) -> int:
+        """Return how many sources' detectors are in memory."""
+        return len(self._sources)
+
+    def _all_sources(self) -> list[Source]:
+        names = dict.fromkeys((*(key for key in self._states if not is_reserved(key)), *self._sources))
+        return [self._source(name) for name in names]
+
+    def _source(self, name: str) -> Source:
+        source = self._sources.get(name)
+        if source is None:
+            lifecycle = Lifecycle(STREAM, name, self._settings.policy, Feedback(STREAM, name), self._across.allowance)
+            source = self._sources[name] = Source(
+                name, self._make_detector(), lifecycle, self._settings.peers.after_events
+            )
+            state = self._states.get(name)
+            if state is not None:
+                source.restore(state)
+            self._labels.appeared(source, source.ids())
+        return source
+
+    def _take_in(self, records: Sequence[Record], result: Result) -> dict[int, _Taken | None]:
+        """Let the detectors score and learn, source by source, and return what is to be followed by its offset.
+
+        It is ``None`` where a source is ahead of what is known across the sources.
+        """
+        taken: dict[int, _Taken | None] = {}
         by_source: dict[str, list[tuple[Record, TelemetryEvent]]] = {}
         for record in records:
             event = decode(TelemetryEvent, record.value, self._settings.limits)
@@ -149,131 +196,98 @@ class TelemetryProcessor:
             source = self._source(name)
             self._changed[name] = source
             for record, event in events:
-                self._take(source, record, event, result)
-            self._await(source)
-        result.outputs.sort(key=lambda output: output.cause.offset)
-        return result
+                self._take(source, record, event, taken, result)
+            self._silences.expect(source)
+        return taken
 
-    def absorb(self, records: Sequence[Record]) -> Result:
-        """Telemetry reads no broadcast topics."""
-        return Result(outcomes=Counter(ignored=len(records)))
-
-    def absorbed(self) -> Mapping[tuple[str, int], int]:
-        """Telemetry reads no broadcast topics."""
-        return {}
-
-    def tick(self, now: float) -> Result:
-        """Say which sources have fallen silent by ``now``."""
-        result = Result()
-        if self._awaited is None:
-            self._awaited = []
-            for name in dict.fromkeys((*self._states, *self._sources)):
-                self._await(self._source(name))
-        while self._awaited and self._awaited[0][0] < now:
-            _, name = heapq.heappop(self._awaited)
-            due = self._deadlines.pop(name)
-            source = self._sources[name]
-            if due >= now or (allowed := self._allowed(source)) is None:
-                continue
-            if source.heard + allowed >= now:
-                self._await(source)
-                continue
-            cause = Record(STREAM, self._partition, source.offset, source.heard, None, None)
-            self._publish(source, source.lifecycle.silent(source.newest, allowed), cause, result)
-            self._changed[name] = source
-        return result
-
-    def changes(self) -> Iterator[tuple[str, bytes | None]]:
-        """Return the states of the sources that have changed since the last call."""
-        changed, self._changed = self._changed, {}
-        for name, source in changed.items():
-            yield name, source.snapshot()
-
-    def models(self) -> int:
-        """Return how many sources' detectors are in memory."""
-        return len(self._sources)
-
-    def _source(self, name: str) -> _Source:
-        source = self._sources.get(name)
-        if source is None:
-            lifecycle = Lifecycle(STREAM, name, self._settings.policy)
-            source = self._sources[name] = _Source(name, self._make_detector(), lifecycle)
-            state = self._states.get(name)
-            if state is not None:
-                source.restore(state)
-        return source
-
-    def _take(self, source: _Source, record: Record, event: TelemetryEvent, result: Result) -> None:
+    def _take(
+        self, source: Source, record: Record, event: TelemetryEvent, taken: dict[int, _Taken | None], result: Result
+    ) -> None:
         if record.offset <= source.offset:
             result.outcomes["replayed"] += 1
+            if self._across.remembers(record.offset):
+                taken[record.offset] = None
             return
         source.offset = record.offset
-        time = event.time
-        refused = mistimed(time, source.newest, record, self._settings.limits) or misplaced(
-            record, source.name, "source"
-        )
-        if refused is None and len(event.values) > self._settings.limits.max_values:
-            refused = Rejected(
-                Reason.OUT_OF_RANGE,
-                f"values: {len(event.values)} are more than max_values ({self._settings.limits.max_values})",
-            )
+        refused = self._refusal(source, record, event)
         if refused is not None:
             self._reject(record, refused, result)
-        elif event.event_id is not None and event.event_id in source.ids:
+        elif event.event_id is not None and event.event_id in source.event_ids:
             result.outcomes["duplicate"] += 1
         else:
-            self._score(source, record, event, time, result)
+            taken[record.offset] = self._score(source, record, event, event.time, result)
 
-    def _score(self, source: _Source, record: Record, event: TelemetryEvent, time: float, result: Result) -> None:
-        self._end_silence(source, record, time, result)
+    def _refusal(self, source: Source, record: Record, event: TelemetryEvent) -> Rejected | None:
+        limits = self._settings.limits
+        refused = mistimed(event.time, source.newest, record, limits) or misplaced(record, source.name, "source")
+        if refused is None and len(event.values) > limits.max_values:
+            detail = f"values: {len(event.values)} are more than max_values ({limits.max_values})"
+            return Rejected(Reason.OUT_OF_RANGE, detail)
+        return refused
+
+    def _score(self, source: Source, record: Record, event: TelemetryEvent, time: float, result: Result) -> _Taken:
+        newest, heard = source.newest, max(source.heard, record.timestamp)
+        silent_after = source.detector.silent_after()
+        self._across.welcome(source, event, self._make_detector)
         try:
             score = source.detector.process_one(event.readings, time)
         except Exception as error:
             refused = Rejected(Reason.DETECTOR_ERROR, f"the detector failed: {type(error).__name__}: {error}")
             self._reject(record, refused, result)
-            return
-        step = source.lifecycle.step(time, score)
-        source.newest = max(source.newest, time)
-        source.heard = max(source.heard, record.timestamp)
+            return _Taken(source, record, event, time, newest, heard, silent_after, None)
+        source.events += 1
+        source.newest, source.heard = max(newest, time), heard
         if event.event_id is not None:
-            source.ids = [*source.ids[1 - REMEMBERED_IDS :], event.event_id]
+            source.event_ids = [*source.event_ids[1 - REMEMBERED_IDS :], event.event_id]
+        self._across.hear(source, record.offset, event)
         result.outcomes["scored"] += 1
+        return _Taken(source, record, event, time, newest, heard, silent_after, score)
+
+    def _follow(self, offset: int, taken: _Taken | None, result: Result) -> None:
+        """Follow a source's alerts, in the order of the records: they share the stream's budget."""
+        if taken is None:
+            self._across.replay(offset)
+            return
+        source, record, event, time, score = taken.source, taken.record, taken.event, taken.time, taken.score
+        if source.labels:
+            self._learn_labels(taken, result)
+        self._end_silence(taken, result)
+        if score is None:
+            return
+        step = source.lifecycle.step(time, score, event.event_id)
+        if event.event_id is not None and score.p_value <= NOTEWORTHY_P:
+            self._labels.appeared(source, (event.event_id,))
         result.scores.append(score.anomaly_score)
-        self._put_out_score(source, record, event, score, step, result)
-        if step.changes:
-            self._publish(source, step.changes, record, result)
-
-    def _end_silence(self, source: _Source, record: Record, time: float, result: Result) -> None:
-        allowed = self._allowed(source)
-        silent = allowed is not None and time - source.newest > allowed
-        begun = source.lifecycle.silent(source.newest, allowed) if silent and allowed is not None else ()
-        self._publish(source, (*begun, *source.lifecycle.heard(time, really=silent)), record, result)
-
-    def _put_out_score(
-        self, source: _Source, record: Record, event: TelemetryEvent, score: Score, step: Step, result: Result
-    ) -> None:
+        if step.newly_held:
+            result.held.update(step.newly_held)
         if self._sink is not None:
             self._sink(record, score, step)
         elif self._choice.takes(source.name, record, score, step):
-            result.outputs.append(score_output(source.name, record, event, score, step))
+            result.outputs.append(score_output(source.name, record, event, score, step, source.prior))
+        self._publish(source, step.changes, record, result)
 
-    def _publish(self, source: _Source, changes: Sequence[Alert], cause: Record, result: Result) -> None:
+    def _learn_labels(self, taken: _Taken, result: Result) -> None:
+        source = taken.source
+        near = max(USUALLY_NEAR, self._silences.allowed(source, taken.silent_after) or 0.0)
+        for label in take_due(source, max(taken.newest, taken.time), taken.heard):
+            outcome, changes = source.lifecycle.judge(taken.time, label, near)
+            result.outcomes[outcome] += 1
+            self._publish(source, changes, taken.record, result)
+
+    def _end_silence(self, taken: _Taken, result: Result) -> None:
+        source = taken.source
+        allowed = self._silences.allowed(source, taken.silent_after)
+        silent = allowed is not None and taken.time - taken.newest > allowed
+        begun = source.lifecycle.silent(taken.newest, allowed) if silent and allowed is not None else ()
+        ended = source.lifecycle.heard(taken.time, really=silent)
+        self._publish(source, (*begun, *ended), taken.record, result)
+
+    def _publish(self, source: Source, changes: Sequence[Alert], cause: Record, result: Result) -> None:
+        if changes:
+            self._labels.appeared(source, [alert.alert_id for alert in changes])
         for alert in changes:
             result.outputs.append(Output("alerts", alert.alert_id.encode(), alert.encode(), "tocsin.alert.v1", cause))
 
     def _reject(self, record: Record, rejected: Rejected, result: Result) -> None:
         result.outputs.append(dead_letter(record, rejected))
         result.outcomes["dead_letter"] += 1
-
-    def _allowed(self, source: _Source) -> float | None:
-        allowed = source.detector.silent_after()
-        return None if allowed is None else max(allowed, self._settings.min_silence)
-
-    def _await(self, source: _Source) -> None:
-        """Note until when a source must be heard again; one note a source, renewed when it comes due."""
-        if self._awaited is None or source.name in self._deadlines:
-            return
-        allowed = self._allowed(source)
-        if allowed is not None:
-            self._deadlines[source.name] = source.heard + allowed
-            heapq.heappush(self._awaited, (source.heard + allowed, source.name))

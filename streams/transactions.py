@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from alerts.alert import Alert, State, iso
-from alerts.policy import Policy, Thresholds
+from alerts.policy import BudgetLimits, Policy, Thresholds
 from detectors.score import Score, SignalScore, ValueExplanation
 from detectors.transactions import Decision, DecisionSettings, FraudModelSettings, FraudScore, decide
 from streams.awaiting_labels import Awaiting
@@ -52,6 +52,13 @@ class TransactionSettings(Settings):
     alert_on: frozenset[str] = Field(frozenset({"review", "decline"}), description="Decisions that raise an alert.")
     policy: Policy = Field(FRAUD_POLICY, description="How severe an account's alert is, and when it ends.")
     contributions: int = Field(8, ge=0, description="Features whose contribution a decision tells.")
+
+    @field_validator("policy")
+    @classmethod
+    def _has_no_budget(cls, policy: Policy) -> Policy:
+        if policy.budget != BudgetLimits():
+            raise ValueError("an alert budget is for telemetry: here each alert is a decision; see review_at")
+        return policy
 
 
 class TransactionProcessor:

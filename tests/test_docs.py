@@ -113,7 +113,7 @@ def test_the_detector_of_the_how_to_finds_a_jump(jump: Any):
 
 def test_the_detector_of_the_how_to_is_announced_under_the_name_it_is_configured_by():
     page = REPOSITORY / "docs" / "how-to" / "write-a-detector.md"
-    (toml,), (settings,) = blocks(page, "toml"), blocks(page, "yaml")
+    (toml,), (settings, *_) = blocks(page, "toml"), blocks(page, "yaml")
     announced = tomllib.loads(toml)["project"]["entry-points"]["tocsin.detectors"]
     assert yaml.safe_load(settings)["telemetry"]["detector"]["name"] in announced
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from alerts.lifecycle import SILENCE
+from alerts.changes import SILENCE
 from detectors.auto import KINDS
 from detectors.base import Detector
 from detectors.registry import DetectorError, detector_factory
@@ -54,7 +54,15 @@ def make_processor(configuration: Configuration) -> ProcessorFactory:
 
     def make(topic: str, partition: int, states: Mapping[str, bytes]) -> Processor:
         if topic == STREAM:
-            return TelemetryProcessor(configuration.telemetry, partition, states, detector)
+            partitions = configuration.topics.partitions
+            if partition >= partitions and configuration.telemetry.policy.budget.per_stream_a_day is not None:
+                from streams.changelog import TopicError  # noqa: PLC0415 - a backtest needs no Kafka
+
+                raise TopicError(
+                    f"topics.partitions is {partitions}, but there is a partition {partition}: set it to the number"
+                    " there is, so that each spends its share of the alert budget"
+                )
+            return TelemetryProcessor(configuration.telemetry, partition, states, detector, partitions=partitions)
         return TransactionProcessor(configuration.transactions, partition, states)
 
     return make

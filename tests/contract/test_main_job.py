@@ -118,7 +118,9 @@ def test_sigterm_finishes_the_batch_and_a_restart_goes_on_where_it_ended(service
     assert len(seen) == len(set(seen)) == len(lines)
 
 
-def test_kill_9_neither_loses_nor_repeats_an_alert(service: Service, pumps: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("budget", ["null", "4"])
+def test_kill_9_neither_loses_nor_repeats_an_alert(service: Service, pumps: Path, tmp_path: Path, budget: str) -> None:
+    service.environment["TOCSIN_TELEMETRY__POLICY__BUDGET__PER_STREAM_A_DAY"] = budget
     offline = backtest_alerts(service, pumps, tmp_path)
     worker = service.start_worker()
     worker.wait_until_ready()
@@ -142,6 +144,7 @@ def test_kill_9_neither_loses_nor_repeats_an_alert(service: Service, pumps: Path
     versions = [(alert["alert_id"], alert["version"]) for alert in changes]
     assert len(versions) == len(set(versions))
     assert {alert["alert_id"]: alert for alert in changes} == offline
+    assert budget == "null" or any("held" in json.loads(score.value) for score in scores)
 
 
 def test_kcat_produces_and_subscribes(service: Service) -> None:

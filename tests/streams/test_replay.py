@@ -168,3 +168,16 @@ def test_two_files_are_never_one_source_by_accident(tmp_path):
 def test_a_folder_without_data_says_so(tmp_path):
     with pytest.raises(TableError, match=r"no \.csv or \.parquet file there"):
         find_recordings([tmp_path])
+
+
+def test_a_column_of_texts_goes_with_the_events_as_an_attribute(tmp_path):
+    file = written(tmp_path / "f.csv", "time,type,a\n1,pump,1\n2,,2\n")
+    assert [event.get("attributes") for event in events(file, attributes=("type",))] == [{"type": "pump"}, None]
+    assert events(file, attributes=("type",), values=("a",))[0]["attributes"] == {"type": "pump"}
+    assert "attributes" not in events(file, attributes=("kind",))[0]
+
+
+def test_a_column_of_numbers_is_a_value_whatever_its_name(tmp_path):
+    file = written(tmp_path / "f.csv", "time,type,a\n1,7,1\n2,8,2\n")
+    assert events(file, attributes=("type",)) == events(file)
+    assert events(file)[0]["values"] == {"type": 7.0, "a": 1.0}

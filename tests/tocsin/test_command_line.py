@@ -40,6 +40,7 @@ def test_every_promised_command_is_there():
         "produce transactions",
         "produce labels",
         "tail",
+        "label",
         "topics create",
         "topics list",
         "check",
@@ -131,6 +132,21 @@ def test_debug_shows_where_an_error_happened(arguments, tmp_path):
     assert shown.returncode == 1
     assert "Traceback" in shown.stderr
     assert "no Kafka broker answers" in shown.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a1"], "Missing option '--true'"),
+        (["a1", "--true", "--source", "pump-7"], "--source and --at belong together: say both"),
+        (["a1", "--true", "--source", "pump-7", "--at", "noon"], "at: Input should be a valid datetime"),
+        (["", "--false"], "id: String should have at least 1 character"),
+    ],
+)
+def test_a_label_that_cannot_be_one_is_not_sent(arguments, said, tmp_path):
+    shown = tocsin("label", *arguments, cwd=tmp_path)
+    assert shown.returncode == 2
+    assert said in shown.stderr
 
 
 def test_a_wrong_configuration_stops_every_command_with_its_line(tmp_path):

@@ -119,3 +119,12 @@ def test_an_unknown_topic_names_those_there_are(tocsin):
     assert shown.returncode == 1
     assert f"there is no topic {tocsin.prefix}alarms" in shown.stderr
     assert f"{tocsin.prefix}alerts" in shown.stderr
+
+
+def test_a_label_goes_to_its_topic_as_it_was_said(tocsin):
+    said = tocsin("label", "leak-42", "--true", "--by", "ann", "--source", "pump-7", "--at", "2026-01-02T03:04:05Z")
+    assert said.stdout == f"leak-42 is labelled true, sent to topic {tocsin.prefix}labels\n"
+    (line,) = tocsin("tail", "labels", "--until-end", "--json").stdout.splitlines()
+    label = json.loads(line)
+    assert label.pop("timestamp") > 1.7e9
+    assert label == {"id": "leak-42", "label": True, "by": "ann", "source": "pump-7", "at": "2026-01-02T03:04:05Z"}

@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from pydantic import ValidationError
 
+from streams.changelog import TopicError
 from streams.processor import Record
 from tocsin.config import Configuration, ConfigurationError, load_configuration
 from tocsin.wiring import make_detector, make_processor, run_worker
@@ -41,6 +43,21 @@ def test_transactions_are_decided():
     event = {"transaction_id": "t", "timestamp": 1, "account": "a", "counterparty": "b", "amount": 5}
     result = processor.process([Record("transactions", 0, 0, 1.0, b"a", json.dumps(event).encode())])
     assert [output.topic for output in result.outputs] == ["decisions"]
+
+
+BUDGET = {"policy": {"budget": {"per_stream_a_day": 4}}}
+
+
+def test_more_partitions_than_configured_would_spend_more_than_the_budget():
+    make = make_processor(configuration(telemetry=BUDGET, topics={"partitions": 2}))
+    make("telemetry", 1, {})
+    with pytest.raises(TopicError, match=r"topics\.partitions is 2, but there is a partition 2: set it to"):
+        make("telemetry", 2, {})
+
+
+def test_transactions_have_no_alert_budget():
+    with pytest.raises(ValidationError, match="an alert budget is for telemetry"):
+        configuration(transactions=BUDGET)
 
 
 @pytest.mark.parametrize("use", [make_detector, make_processor, run_worker])

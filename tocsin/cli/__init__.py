@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 import typer.main
 
-from tocsin.cli import backtest, broker, check, demo, evaluate, produce, tail, topics, worker
+from tocsin.cli import backtest, bench, broker, check, demo, evaluate, label, produce, tail, topics, worker
 from tocsin.cli.errors import DONE, FAILED, WRONG_USAGE, report
 
 app = typer.Typer(
@@ -33,11 +33,13 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
 app.add_typer(produce.app, name="produce")
+app.command("label")(label.label)
 app.command("tail")(tail.tail)
 app.add_typer(topics.app, name="topics")
 app.command("check")(check.check)
 app.add_typer(backtest.app, name="backtest")
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(bench.app, name="bench")
 app.command("broker")(broker.broker)
 
 

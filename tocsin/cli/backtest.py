@@ -63,19 +63,29 @@ def telemetry(
             help="Also write each change of each alert as a line of JSON, as topic alerts would carry it.",
         ),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            help="Lines of JSON as topic labels carries them; each is learned when its source has reached its time.",
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Score recorded telemetry as the live service would.
 
         One row out per row in: timestamp, source, anomaly_score (how unusual the record is), p_value,
-    alert_score (how strongly a new alert begins here), alert (1 while one fires), warm_up, kind, name,
-    expected, reason. A row that cannot be scored has empty scores and a reason. A folder gives a folder with
-    the same relative paths; CSV may be separated by comma, semicolon or tab.
+    alert_score (how strongly a new alert begins here), alert (1 while one fires), warm_up, missing, held (what
+    holds back an alert), kind, name, expected, feedback (what labels did), reason. A row that cannot be scored
+    has empty scores and a reason. A folder gives a folder with the same relative paths; CSV may be separated by
+    comma, semicolon or tab.
 
     \b
     Example:
       tocsin backtest telemetry history/ -o scored/ --alerts alerts.jsonl
       tocsin backtest telemetry valve.csv -o scored.csv --exclude anomaly,changepoint
+      tocsin backtest telemetry history/ -o scored/ --labels labels.jsonl
     """
     from streams.backtest import backtest_telemetry  # noqa: PLC0415 - start-up time
     from streams.replay import TelemetryColumns  # noqa: PLC0415 - start-up time
@@ -84,12 +94,20 @@ def telemetry(
 
     configuration = load_configuration(config)
     detector = make_detector(configuration)
-    must_exist(*inputs)
+    must_exist(*inputs, *([labels] if labels else []))
     columns = TelemetryColumns(time_, source, listed(values), listed(exclude))
     begun = time.perf_counter()
     with readable(), progress("rows") as tell:
         done = backtest_telemetry(
-            inputs, output, configuration.telemetry, detector, columns=columns, alerts=alerts, progress=tell
+            inputs,
+            output,
+            configuration.telemetry,
+            detector,
+            columns=columns,
+            partitions=configuration.topics.partitions,
+            alerts=alerts,
+            labels=labels,
+            progress=tell,
         )
     _tell(
         json_,

@@ -39,6 +39,13 @@ def consumer(kafka: KafkaSettings, **options: Any) -> contextlib.AbstractContext
     return _connected(KafkaConsumer, kafka, group_id=None, enable_auto_commit=False, **options)
 
 
+def must_have(kafka: KafkaSettings, topic: str) -> None:
+    """Raise a ``CommandError`` if there is no such topic, rather than let a broker make one up."""
+    with consumer(kafka) as client:
+        if kafka.topic(topic) not in client.topics():
+            raise CommandError(f"there is no topic {kafka.topic(topic)}; `tocsin topics create` creates it")
+
+
 @contextlib.contextmanager
 def _connected(kind: Any, kafka: KafkaSettings, **options: Any) -> Iterator[Any]:
     from kafka.errors import KafkaError  # noqa: PLC0415 - start-up time

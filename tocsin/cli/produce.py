@@ -32,8 +32,6 @@ from tocsin.cli.terminal import print_json, print_line, progress
 if TYPE_CHECKING:
     from kafka import KafkaProducer
 
-    from streams.settings import KafkaSettings
-
 app = typer.Typer(
     help="""Send recorded events to Kafka, as their producers would.
 
@@ -92,10 +90,11 @@ def telemetry(
     """
     from streams.replay import TelemetryColumns, find_recordings  # noqa: PLC0415 - start-up time
     from streams.tables import count_rows  # noqa: PLC0415 - start-up time
-
-    columns = TelemetryColumns(time_, source, listed(values), listed(exclude))
+    from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     def messages() -> tuple[Iterable[Message], int | None]:
+        attributes = (load_configuration(config).telemetry.peers.attribute,)
+        columns = TelemetryColumns(time_, source, listed(values), listed(exclude), attributes)
         tables = [one for one in inputs if not _holds_lines(one)]
         recordings = find_recordings(tables, columns) if tables else []
         recorded = (
@@ -198,7 +197,7 @@ def _produce(
     as_json: bool,
 ) -> None:
     """Send messages to a topic, and say how many."""
-    from tocsin.cli.clients import producer  # noqa: PLC0415 - start-up time
+    from tocsin.cli.clients import must_have, producer  # noqa: PLC0415 - start-up time
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     kafka = load_configuration(config).kafka
@@ -207,7 +206,7 @@ def _produce(
     with readable(), progress("events") as tell, producer(kafka, **options) as client:
         # Read before connecting would be quicker to fail; but who has no broker has that to mend first.
         found, total = messages()
-        _must_have(kafka, topic)
+        must_have(kafka, topic)
         begun = time.perf_counter()
         sent = _send(client, kafka.topic(topic), _paced(found, rate), lambda done: tell(done, total))
         taken = time.perf_counter() - begun
@@ -269,12 +268,3 @@ def _codec(compression: str) -> str | None:
     if compression == "snappy" and not has_snappy():
         raise CommandError("snappy is not installed here; install python-snappy, or use --compression gzip")
     return None if compression == "none" else compression
-
-
-def _must_have(kafka: KafkaSettings, topic: str) -> None:
-    """Raise a ``CommandError`` if there is no such topic, rather than let a broker make one up."""
-    from tocsin.cli.clients import consumer  # noqa: PLC0415 - start-up time
-
-    with consumer(kafka) as client:
-        if kafka.topic(topic) not in client.topics():
-            raise CommandError(f"there is no topic {kafka.topic(topic)}; `tocsin topics create` creates it")

@@ -14,6 +14,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tocsin.evaluation.tables import Table
+
 
 def print_json(value: Any) -> None:
     """Print one value as one line of JSON."""
@@ -41,6 +43,18 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console  # noqa: PLC0415 - start-up time
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def print_table(table: Table) -> None:
+    """Print a table of results; numbers stand to the right."""
+    from rich.table import Table as Shown  # noqa: PLC0415 - start-up time
+
+    shown = Shown(title=table.title, title_justify="left")
+    for number, column in enumerate(table.columns):
+        shown.add_column(column, justify="right" if number else "left")
+    for row in table.rows:
+        shown.add_row(*row)
+    console().print(shown)
 
 
 @contextlib.contextmanager

@@ -1,134 +1,28 @@
-"""The Numenta Anomaly Benchmark, scored as its own scorer does.
-
-Source of the rules: Lavin, A., Ahmad, S. (2015). Evaluating Real-time Anomaly Detection Algorithms - the Numenta
-Anomaly Benchmark. IEEE ICMLA. https://arxiv.org/abs/1510.03336
-"""
+"""The Numenta Anomaly Benchmark: 58 series from clouds, roads, adverts and machines, scored as its own scorer does."""
 
 from __future__ import annotations
 
 import csv
+import gzip
 import json
-import math
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from detectors.base import Detector
-from streams.backtest import backtest_telemetry
 from streams.tables import Progress, TableError
 from streams.telemetry import TelemetrySettings
+from tocsin.evaluation.metrics import average_precision, mean_average_precision
+from tocsin.evaluation.nab_result import CHOSEN, HELD_OUT, PARTS, TRANSFERRED, Category, NabResult, Precision
+from tocsin.evaluation.nab_scorer import LABELS, PROFILES, best, report, rows_of, score_at, windows_of
+from tocsin.evaluation.replayed import Flags, Numbers, Replayed, replay
 
-PROBATION_SHARE, PROBATION_ROWS = 0.15, 750
-LABELS = "labels/combined_windows.json"
+TITLE = "NAB, beside published results for the whole"
+RESULTS, SCORES = "final_results.json", "scores_{}.csv.gz"
 
-CHOSEN_ON = ("artificialNoAnomaly", "artificialWithAnomaly", "realAWSCloudwatch", "realTweets")
-"""Categories on which the default detector's design was chosen; the others were only reported on."""
-
-PARTS: dict[str, Callable[[str], bool]] = {
-    "chosen on": lambda file: file.split("/")[0] in CHOSEN_ON,
-    "held out": lambda file: file.split("/")[0] not in CHOSEN_ON,
-    "whole": lambda file: True,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What a detection, a miss and a false alarm count."""
-
-    tp: float
-    fp: float
-    fn: float
-
-
-PROFILES = {
-    "standard": Profile(1.0, 0.11, 1.0),
-    "reward_low_FP_rate": Profile(1.0, 0.22, 1.0),
-    "reward_low_FN_rate": Profile(1.0, 0.11, 2.0),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A scored row that counts: its worth if flagged, and the window it lies in."""
-
-    score: float
-    worth: float
-    window: tuple[str, int] | None
-
-
-def rows_of(file: str, scores: Sequence[float], windows: Sequence[tuple[int, int]]) -> list[Row]:
-    """Return the rows of a file after its probation, each with its worth for unit weights.
-
-    Parameters
-    ----------
-    file
-        Name of the file.
-    scores
-        One score per row.
-    windows
-        First and last row of each labelled window.
-
-    """
-    probation = min(math.floor(PROBATION_SHARE * len(scores)), PROBATION_ROWS)
-    rows, number = [], 0
-    for i, score in enumerate(scores):
-        while number < len(windows) and i > windows[number][1]:
-            number += 1
-        if i < probation:
-            continue
-        if number < len(windows) and i >= windows[number][0]:
-            left, right = windows[number]
-            worth = _sigmoid(-(right - i + 1) / (right - left + 1)) / _sigmoid(-1.0)
-            rows.append(Row(score, worth, (file, number)))
-        elif number == 0:
-            rows.append(Row(score, -1.0, None))
-        else:
-            left, right = windows[number - 1]
-            rows.append(Row(score, _sigmoid((i - right) / (right - left)), None))
-    return rows
-
-
-def best(rows: Iterable[Row], windows: int, profile: Profile) -> tuple[float, float]:
-    """Return the corpus's normalised score with the one threshold that is best for it, and that threshold."""
-    total = -profile.fn * windows
-    null, perfect = total, profile.tp * windows
-    found: dict[tuple[str, int], float] = {}
-    top, threshold = total, math.inf
-    ordered = sorted(rows, key=lambda row: -row.score)
-    for i, row in enumerate(ordered):
-        if row.window is None:
-            total += profile.fp * row.worth
-        else:
-            before = found.get(row.window, -profile.fn)
-            found[row.window] = max(before, profile.tp * row.worth)
-            total += found[row.window] - before
-        if total > top and (i + 1 == len(ordered) or ordered[i + 1].score < row.score):
-            top, threshold = total, row.score
-    return 100.0 * (top - null) / (perfect - null), threshold
-
-
-def _sigmoid(position: float) -> float:
-    return -1.0 if position > 3.0 else 2.0 / (1.0 + math.exp(5.0 * position)) - 1.0
-
-
-def windows_of(data: Path) -> dict[str, list[tuple[int, int]]]:
-    """Return first and last row of each file's labelled windows."""
-    labelled: dict[str, list[list[str]]] = json.loads((data / LABELS).read_text())
-    found = {}
-    for file, windows in labelled.items():
-        with (data / "data" / file).open() as lines:
-            row_at = {row["timestamp"]: i for i, row in enumerate(csv.DictReader(lines))}
-        found[file] = [(row_at[start[:19]], row_at[end[:19]]) for start, end in windows]
-    return found
-
-
-def report(scores: Mapping[str, Sequence[float]], windows: Mapping[str, Sequence[tuple[int, int]]]) -> dict[str, float]:
-    """Return the normalised score of each profile."""
-    rows = [row for file, values in scores.items() for row in rows_of(file, values, windows[file])]
-    count = sum(len(windows[file]) for file in scores)
-    return {name: best(rows, count, profile)[0] for name, profile in PROFILES.items()}
-
+PUBLISHED_SCORES = {"Random Cut Forest": "randomCutForest", "Numenta HTM": "numenta"}
+"""Detectors whose published scores, record by record, are used where their files are beside the data."""
 
 PUBLISHED = {
     "ARTime": 74.9,
@@ -144,16 +38,32 @@ PUBLISHED = {
 }
 """Standard profile, whole corpus, as NAB's repository and the detectors' authors publish them."""
 
+PUBLISHED_KEYS = {
+    "ARTime": "ARTime",
+    "Numenta HTM": "numenta",
+    "CAD OSE": "contextOSE",
+    "HTM Java": "htmjava",
+    "earthgecko Skyline": "earthgeckoSkyline",
+    "KNN CAD": "knncad",
+    "Relative Entropy": "relativeEntropy",
+    "Random Cut Forest": "randomCutForest",
+    "Twitter ADVec": "twitterADVec",
+    "Windowed Gaussian": "windowedGaussian",
+}
+"""What they are called in ``final_results.json``, which has all profiles."""
+
+Windows = Mapping[str, Sequence[tuple[int, int]]]
+
 
 def evaluate(
     data: Path, settings: TelemetrySettings, make_detector: Callable[[], Detector], progress: Progress | None = None
-) -> dict[str, dict[str, float]]:
-    """Return the score of each profile, on each part of the corpus, of what ``tocsin backtest telemetry`` writes.
+) -> NabResult:
+    """Return the scores, in whole and in part, of what ``tocsin backtest telemetry`` writes.
 
     Parameters
     ----------
     data
-        Folder with NAB's ``data`` and ``labels``.
+        Folder with NAB's ``data`` and ``labels``, and ``final_results.json`` if it is at hand.
     settings, make_detector
         How to score.
     progress
@@ -167,16 +77,133 @@ def evaluate(
     """
     if not (data / LABELS).is_file():
         raise TableError(f"{data}: there is no {LABELS} in it; name the folder with NAB's data and labels")
-    with tempfile.TemporaryDirectory() as folder:
-        backtest_telemetry([data / "data"], Path(folder), settings, make_detector, progress=progress)
-        scores = {path.relative_to(folder).as_posix(): _alert_scores(path) for path in Path(folder).rglob("*.csv")}
+    files = replay(data / "data", settings, make_detector, progress=progress)
     windows = windows_of(data)
+    if unknown := [file.name for file in files if file.name not in windows]:
+        raise TableError(f"{data}: {LABELS} does not name {unknown[0]}; name the folder with NAB's data and labels")
+    return judge(files, windows, _published_scores(data), _published(data))
+
+
+def judge(
+    files: Sequence[Replayed],
+    windows: Windows,
+    others: Mapping[str, Mapping[str, Sequence[float]]],
+    published: dict[str, dict[str, float]],
+) -> NabResult:
+    """Return how scored files do by NAB's rules, as a whole, by part and by category.
+
+    Parameters
+    ----------
+    files
+        Scored files.
+    windows
+        First and last row of each file's labelled windows.
+    others
+        Scores of published detectors: by detector, then by file.
+    published
+        Published results: by detector, then by profile.
+
+    """
+    scores = {file.name: file.alert_score.tolist() for file in files}
+    kept = {part: _kept(scores, belongs) for part, belongs in PARTS.items()}
+    kept = {part: one for part, one in kept.items() if any(windows[file] for file in one)}
+    if "whole" not in kept:
+        raise TableError("none of NAB's labelled windows is in these files; take the whole folder")
+    parts = {part: report(one, windows) for part, one in kept.items()}
+    thresholds = {part: _thresholds(one, windows) for part, one in kept.items()}
+    if kept.keys() >= {CHOSEN, HELD_OUT}:
+        parts[TRANSFERRED] = _at(kept[HELD_OUT], windows, thresholds[CHOSEN])
+    truths = {file.name: _truth(windows[file.name], len(file)) for file in files}
+    ranked = {"this": {file.name: file.anomaly_score for file in files}}
+    ranked |= {name: {file: np.asarray(values) for file, values in one.items()} for name, one in others.items()}
+    names = sorted({file.name.split("/")[0] for file in files})
+    return NabResult(
+        parts,
+        {name: _category(_kept(scores, _in(name)), windows, thresholds["whole"]) for name in names},
+        {detector: _precision(names, truths, values) for detector, values in ranked.items()},
+        published,
+        [(file, truths[file.name], _file_score(file, windows, thresholds["whole"])) for file in files],
+    )
+
+
+def _in(category: str) -> Callable[[str], bool]:
+    return lambda file: file.split("/")[0] == category
+
+
+def _kept(scores: Mapping[str, Sequence[float]], belongs: Callable[[str], bool]) -> dict[str, Sequence[float]]:
+    return {file: values for file, values in scores.items() if belongs(file)}
+
+
+def _thresholds(scores: Mapping[str, Sequence[float]], windows: Windows) -> dict[str, float]:
+    rows = [row for file, values in scores.items() for row in rows_of(file, values, windows[file])]
+    count = sum(len(windows[file]) for file in scores)
+    return {name: best(rows, count, profile)[1] for name, profile in PROFILES.items()}
+
+
+def _at(scores: Mapping[str, Sequence[float]], windows: Windows, thresholds: Mapping[str, float]) -> dict[str, float]:
+    rows = [row for file, values in scores.items() for row in rows_of(file, values, windows[file])]
+    count = sum(len(windows[file]) for file in scores)
+    return {name: score_at(rows, count, profile, thresholds[name]) for name, profile in PROFILES.items()}
+
+
+def _category(scores: Mapping[str, Sequence[float]], windows: Windows, thresholds: Mapping[str, float]) -> Category:
+    rows = [row for file, values in scores.items() for row in rows_of(file, values, windows[file])]
+    alarms = [row for row in rows if row.score >= thresholds["standard"]]
+    return Category(
+        profiles=_at(scores, windows, thresholds),
+        windows=sum(len(windows[file]) for file in scores),
+        found=len({row.window for row in alarms if row.window is not None}),
+        false_alarms=sum(row.window is None for row in alarms),
+    )
+
+
+def _file_score(file: Replayed, windows: Windows, thresholds: Mapping[str, float]) -> float:
+    return _at({file.name: file.alert_score.tolist()}, windows, thresholds)["standard"]
+
+
+def _precision(names: Sequence[str], truths: Mapping[str, Flags], scores: Mapping[str, Numbers]) -> Precision:
+    def mean(files: list[str]) -> float:
+        return mean_average_precision([truths[file] for file in files], [scores[file] for file in files])
+
+    everything = [file for file in truths if file in scores]
+    return Precision(
+        categories={name: mean([file for file in everything if file.split("/")[0] == name]) for name in names},
+        per_file=mean(everything),
+        pooled=average_precision(
+            np.concatenate([truths[file] for file in everything]),
+            np.concatenate([scores[file] for file in everything]),
+        ),
+    )
+
+
+def _truth(windows: Sequence[tuple[int, int]], rows: int) -> Flags:
+    truth = np.zeros(rows, bool)
+    for first, last in windows:
+        truth[first : last + 1] = True
+    return truth
+
+
+def _published(data: Path) -> dict[str, dict[str, float]]:
+    """Return published results of all profiles where their file is, else of the standard one."""
+    if not (data / RESULTS).is_file():
+        return {name: {"standard": score} for name, score in PUBLISHED.items()}
+    found: dict[str, dict[str, float]] = json.loads((data / RESULTS).read_text())
+    return {name: found[key] for name, key in PUBLISHED_KEYS.items() if key in found}
+
+
+def _published_scores(data: Path) -> dict[str, dict[str, list[float]]]:
+    """Return the scores of published detectors whose files are there, by detector and file."""
     return {
-        part: report({file: values for file, values in scores.items() if belongs(file)}, windows)
-        for part, belongs in PARTS.items()
+        name: read_scores(path)
+        for name, key in PUBLISHED_SCORES.items()
+        if (path := data / SCORES.format(key)).is_file()
     }
 
 
-def _alert_scores(path: Path) -> list[float]:
-    with path.open() as lines:
-        return [float(row["alert_score"]) for row in csv.DictReader(lines)]
+def read_scores(path: Path) -> dict[str, list[float]]:
+    """Return a published detector's scores by file, from a compressed table ``file, index, anomaly_score``."""
+    scores: dict[str, list[float]] = {}
+    with gzip.open(path, "rt") as lines:
+        for row in csv.DictReader(lines):
+            scores.setdefault(row["file"], []).append(float(row["anomaly_score"]))
+    return scores

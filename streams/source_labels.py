@@ -1,0 +1,206 @@
+"""Labels on their way to the sources that they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from alerts.verdict import Label
+from detectors.base import SnapshotError
+from streams.codec import Rejected, decode
+from streams.processor import Record
+from streams.schemas import EventLimits, LabelEvent
+from streams.state_keys import reserved
+
+TOPIC = "labels"
+KEY = reserved("labels")
+
+FORMAT = 1
+MOST_UNKNOWN = 100_000
+"""Labels that may wait for what they are about to appear; beyond it the first produced go."""
+
+_SLACK = 1_000
+
+
+class WaitingLabel(NamedTuple):
+    """A label that waits until its source has reached its time.
+
+    It is due when the source has reached its event time, and a record of it is later than the label's. So it makes no
+    difference how early it was read, and a replay applies it before the same event as the first run did.
+    """
+
+    produced_at: float
+    label: Label
+
+    def due(self, event_time: float, heard: float) -> bool:
+        """Say whether the source is far enough."""
+        return self.label.timestamp <= event_time and self.produced_at < heard
+
+
+class Labelled(Protocol):
+    """A source as labels see it."""
+
+    name: str
+    labels: list[WaitingLabel]
+
+    def ids(self) -> Iterable[str]:
+        """Return the ids by which a label may find something here."""
+
+
+class _State(msgspec.Struct, array_like=True, frozen=True):
+    format: int
+    settled: list[tuple[str, int, int]]
+
+
+class SourceLabels:
+    """Hands each label of the topic to the source of this partition that it is about.
+
+    Every partition reads all labels, and most are about other partitions. One that finds no source here waits until
+    the events have passed it, since after a restart labels are read before the events that they are about. How far the
+    labels are settled is stored, and those beyond are read again; a source that is given a label twice ignores it.
+
+    Parameters
+    ----------
+    limits
+        What a label may be.
+    states
+        What was stored.
+    sources
+        Makes all sources of this partition that are known.
+
+    """
+
+    def __init__(
+        self, limits: EventLimits, states: Mapping[str, bytes], sources: Callable[[], Collection[Labelled]]
+    ) -> None:
+        self._limits, self._sources = limits, sources
+        self._sources_by_id: dict[str, str] | None = None
+        self._sources_by_name: dict[str, Labelled] = {}
+        self._index_limit = 0
+        self._unknown: dict[str, list[WaitingLabel]] = {}
+        self._unknown_count = 0
+        self.absorbed: dict[tuple[str, int], int] = {}
+        if (stored := states.get(KEY)) is not None:
+            self._restore(stored)
+        self._stored = self._settled()
+
+    def absorb(self, records: Sequence[Record]) -> Iterator[Labelled]:
+        """Take in labels, and yield the sources that were given one.
+
+        One that cannot be read is passed over: the processor of transactions says so, once for all.
+        """
+        for record in records:
+            place = record.topic, record.partition
+            if record.offset <= self.absorbed.get(place, -1):
+                continue
+            self.absorbed[place] = record.offset
+            event = decode(LabelEvent, record.value, self._limits)
+            if isinstance(event, Rejected):
+                continue
+            label = Label(
+                event.time, event.id, record.partition, record.offset, event.label, event.by, event.event_time
+            )
+            yield from self._hand_over(WaitingLabel(record.timestamp, label), event.source)
+
+    def appeared(self, source: Labelled, ids: Iterable[str]) -> None:
+        """Note that a source, or something in it by these ids, can be labelled from now on."""
+        if self._sources_by_id is None:
+            return
+        self._sources_by_name[source.name] = source
+        for name in ids:
+            self._sources_by_id[name] = source.name
+            if self._unknown:
+                self._give(source, name)
+        if self._unknown:
+            self._give(source, _of_source(source.name))
+        if len(self._sources_by_id) > self._index_limit:
+            self._index()
+
+    def passed(self, records: Sequence[Record]) -> None:
+        """Note that these records have been processed: unknown labels from before them are about other partitions."""
+        if not self._unknown:
+            return
+        newest = max(record.timestamp for record in records)
+        if newest >= 0:  # a backtest knows of no time of production
+            self._forget(newest)
+        if self._unknown_count > MOST_UNKNOWN:
+            produced = sorted(label.produced_at for labels in self._unknown.values() for label in labels)
+            self._forget(produced[len(produced) - MOST_UNKNOWN])
+
+    def changes(self) -> Iterator[tuple[str, bytes]]:
+        """Return the state if it has changed since the last call; to be stored after those of the sources."""
+        settled = self._settled()
+        if settled != self._stored:
+            self._stored = settled
+            state = _State(FORMAT, [(*place, offset) for place, offset in sorted(settled.items())])
+            yield KEY, msgspec.msgpack.encode(state)
+
+    def _hand_over(self, waiting: WaitingLabel, named: str | None) -> Iterator[Labelled]:
+        if self._sources_by_id is None:
+            self._index()
+        known = self._sources_by_id or {}
+        source = self._sources_by_name.get(named or known.get(waiting.label.id, ""))
+        if source is None:
+            place = waiting.label.id if named is None else _of_source(named)
+            self._unknown.setdefault(place, []).append(waiting)
+            self._unknown_count += 1
+        else:
+            self._attach(source, waiting)
+            yield source
+
+    def _give(self, source: Labelled, place: str) -> None:
+        for waiting in self._unknown.pop(place, ()):
+            self._unknown_count -= 1
+            self._attach(source, waiting)
+
+    def _attach(self, source: Labelled, waiting: WaitingLabel) -> None:
+        if all(waiting.label.rank != known.label.rank for known in source.labels):
+            source.labels.append(waiting)
+        if self._sources_by_id is not None:  # a later label may refer to this one by its id alone
+            self._sources_by_id.setdefault(waiting.label.id, source.name)
+
+    def _forget(self, produced_before: float) -> None:
+        kept = {
+            place: left
+            for place, labels in self._unknown.items()
+            if (left := [label for label in labels if label.produced_at >= produced_before])
+        }
+        self._unknown, self._unknown_count = kept, sum(map(len, kept.values()))
+
+    def _index(self) -> None:
+        self._sources_by_name = {source.name: source for source in self._sources()}
+        self._sources_by_id = {
+            name: source.name
+            for source in self._sources_by_name.values()
+            for name in (*source.ids(), *(waiting.label.id for waiting in source.labels))
+        }
+        self._index_limit = 2 * len(self._sources_by_id) + _SLACK
+
+    def _settled(self) -> dict[tuple[str, int], int]:
+        settled = dict(self.absorbed)
+        for labels in self._unknown.values():
+            for _, label in labels:
+                place = TOPIC, label.partition
+                settled[place] = min(settled.get(place, label.offset), label.offset - 1)
+        return settled
+
+    def _restore(self, stored: bytes) -> None:
+        try:
+            state = msgspec.msgpack.decode(stored, type=_State)
+        except msgspec.DecodeError as error:
+            raise SnapshotError(f"the state of labels cannot be read ({error}): reset the state") from error
+        self.absorbed = {(topic, partition): offset for topic, partition, offset in state.settled}
+
+
+def take_due(source: Labelled, event_time: float, heard: float) -> list[Label]:
+    """Take out of a source the labels that have become due, in the order of their times and ids."""
+    due = sorted(waiting.label for waiting in source.labels if waiting.due(event_time, heard))
+    source.labels = [waiting for waiting in source.labels if not waiting.due(event_time, heard)]
+    return due
+
+
+def _of_source(name: str) -> str:
+    """Return the place where labels wait for a source; no id is the same."""
+    return reserved(name)

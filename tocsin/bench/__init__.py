@@ -1,0 +1,1 @@
+"""Speed, memory and cold starts, measured beside others in one run."""

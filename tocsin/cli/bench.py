@@ -1,0 +1,137 @@
+"""`tocsin bench`: what it costs, measured beside others in one run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+import typer
+
+from tocsin.cli.columns import must_exist, readable
+from tocsin.cli.options import ConfigFile
+from tocsin.cli.plots import must_be_drawable
+from tocsin.cli.terminal import print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from detectors.base import Detector
+    from tocsin.evaluation.tables import Table
+
+app = typer.Typer(
+    help="""Measure speed, memory and cold starts beside others, in one run; read the ratios.
+
+    \b
+    Example:
+      tocsin bench detectors --plot detectors.svg
+    """,
+    rich_markup_mode=None,
+)
+
+PlotFile = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE", help="Also draw a plot, as .svg or .png; needs matplotlib."),
+]
+Short = Annotated[bool, typer.Option("--short", help="Measure just enough to see that it runs.")]
+LastJson = Annotated[bool, typer.Option("--json", help="End with one JSON object, on the last line.")]
+
+
+class Result(Protocol):
+    """What a benchmark comes to."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what programs read."""
+
+    def tables(self) -> list[Table]:
+        """Return what people read."""
+
+    def plot(self, file: Path) -> None:
+        """Draw it."""
+
+
+@app.command("detectors")
+def detectors(
+    config: ConfigFile = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="DIR",
+            help="Also measure the largest state over all of NAB and SKAB: a folder with nab/data and skab/data.",
+        ),
+    ] = None,
+    plot: PlotFile = None,
+    short: Short = False,
+    json_: LastJson = False,
+) -> None:
+    """Time the configured detector beside River's, on one core, for events of 1 and of 8 values.
+
+        Medians of repeated rounds in which all take turns; each event is scored, then learned. A ratio above 1
+    means that the other costs more. The JSON object has the fields detector, rounds, events, costs (by number of
+    values and detector: microseconds, ratio, state_bytes) and largest_state (corpus, source, values, state_bytes).
+
+    \b
+    Example:
+      tocsin bench detectors
+      tocsin bench detectors --data DATA --json
+    """
+    from tocsin.bench.detectors import SHORT, Effort, bench  # noqa: PLC0415 - start-up time
+    from tocsin.bench.state_size import largest_states  # noqa: PLC0415 - start-up time
+
+    name, make = _configured(config)
+    must_be_drawable(plot)
+    if data is not None:
+        must_exist(data)
+    with progress("rounds") as tell:
+        found = bench(name, make, SHORT if short else Effort(), tell)
+    if data is not None:
+        with readable(), progress("rows") as tell:
+            found = replace(found, largest=largest_states(data, make, tell))
+    _tell(found, plot, json_)
+
+
+@app.command("coldstart")
+def coldstart(
+    config: ConfigFile = None,
+    sources: Annotated[int, typer.Option("--sources", min=1, help="How many sources start.")] = 10_000,
+    plot: PlotFile = None,
+    short: Short = False,
+    json_: LastJson = False,
+) -> None:
+    """Count the events until a new source's scores are usable, with and without what its peers have learned.
+
+        Simulated sources of a few types. A source is usable at an age if the p-values of its type are calibrated at
+    that age (within a factor of 3 at 0.01) and a spike of 8 standard deviations would have a p-value of at most 0.001.
+    The JSON object has the fields detector, sources, peers, types, ages (a list: age, and for without and with_peers
+    usable, calibration and found) and usable_at (age at which half, and 90 %, are usable).
+
+    \b
+    Example:
+      tocsin bench coldstart --plot coldstart.svg
+    """
+    from tocsin.bench.cold_start import SHORT, Fleet, bench  # noqa: PLC0415 - start-up time
+
+    name, make = _configured(config)
+    must_be_drawable(plot)
+    fleet = SHORT if short else Fleet(sources=sources)
+    with progress("sources") as tell:
+        found = bench(name, make, fleet, tell)
+    _tell(found, plot, json_)
+
+
+def _configured(config: Path | None) -> tuple[str, Callable[[], Detector]]:
+    from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
+    from tocsin.wiring import make_detector  # noqa: PLC0415 - start-up time
+
+    configuration = load_configuration(config)
+    return configuration.telemetry.detector.name, make_detector(configuration)
+
+
+def _tell(found: Result, plot: Path | None, as_json: bool) -> None:
+    for table in found.tables():
+        print_table(table)
+    if plot is not None:
+        found.plot(plot)
+    if as_json:
+        print_json(found.as_json())
