@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -105,7 +106,7 @@ class Lifecycle:
         self._now = max(self._now, t)
         p_value = score.signals[0].p_value if score.signals else 1.0
         if p_value > self._telling and not (self._alerts or self._held):
-            return Step((), False, self._onset.of(p_value))
+            return Step((), False, self._onset.of(score.signals))
         weighed = self._feedback.weigh(score) if self._feedback is not None else None
         step = self._follow(Weighed(score) if weighed is None else weighed)
         if self._feedback is not None and p_value <= NOTEWORTHY_P:
@@ -184,8 +185,9 @@ class Lifecycle:
 
     def restore(self, state: list[object]) -> None:
         """Take up what ``snapshot`` gave; before there were budgets and feedback, it gave three values only."""
-        self._now, peak, self._kinds = msgspec.convert(state[:3], tuple[float, float, dict[str, KindMemory]])
-        self._onset.restore(peak)
+        self._now, onset, self._kinds = msgspec.convert(state[:3], tuple[float, Any, dict[str, KindMemory]])
+        if not isinstance(onset, float):  # it was one number once, of all signals together
+            self._onset.restore(onset)
         self._alerts = {name: Alert.model_validate(kind.alert) for name, kind in self._kinds.items() if kind.alert}
         held, feedback = state[3:] or (None, None)
         if held is not None:
@@ -196,7 +198,7 @@ class Lifecycle:
     def _follow(self, weighed: Weighed) -> Step:
         """Let what is left of the signals begin, prolong and end alerts."""
         p_value = weighed.p_value(self._policy)
-        onset = self._onset.of(p_value)
+        onset = self._onset.of(weighed.score.signals, (signal for signal, _ in weighed.raised.values()))
         if p_value > self._calm and not (self._alerts or self._held or weighed.notes):
             return Step((), False, onset)
         changes: list[Alert] = []

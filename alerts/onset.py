@@ -3,56 +3,103 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
-from detectors.score import anomaly_score
+import msgspec
 
-ONSET_HALF_LIFE = 150
-"""Events after which what has been is half forgotten when it is asked whether something new begins."""
+from detectors.score import SignalScore, anomaly_score
 
-ONSET_MARGIN = 0.5
-"""How far, in powers of ten of the p-value, an event must stand out from what has been to be something new."""
+HALF_LIFE = 100
+"""Events after which what has begun is half forgotten when it is asked whether something else begins."""
 
-_FADE = 0.5 ** (1 / ONSET_HALF_LIFE)
+OWN_HALF_LIFE = 300
+"""The same for one signal of one value, whether or not anything began with it."""
+
+MARGIN = 0.5
+"""How far, in powers of ten of the p-value, a signal must stand out from what has been to be something new."""
+
+FORGOTTEN = 0.1
+"""Strength below which what has been makes no difference."""
+
+
+class _Peak(msgspec.Struct, array_like=True):
+    """The strength of what has been, as it was at an event; it fades."""
+
+    strength: float = 0.0
+    at: int = 0
+
+    def now(self, event: int, half_life: int) -> float:
+        return float(self.strength * 0.5 ** ((event - self.at) / half_life))
 
 
 class Onset:
-    """Compares each event with a peak of those before it that fades.
+    """Compares each signal with its own past, and an event with what began before it.
 
-    An event that is worth an alert is as strong as any: what is yet more improbable is the same anomaly at its worst,
-    and no new one.
+    Both are peaks that fade. So a signal that goes on, or comes and goes, begins once; and so does a fault that one
+    signal after another notices. A signal that is worth an alert is as strong as any: what is yet more improbable is
+    the same anomaly at its worst, and no new one.
 
     Parameters
     ----------
     enough_p
-        p-value at and below which events are as strong as any.
+        p-value at and below which signals are as strong as any.
 
     Examples
     --------
     >>> onset = Onset(1e-4)
-    >>> [round(onset.of(p_value), 2) for p_value in (1.0, 1e-5, 1e-9, 1e-4)]
+    >>> [round(onset.of([SignalScore("spike", p_value)]), 2) for p_value in (1.0, 1e-5, 1e-9, 1e-4)]
     [0.0, 0.9, 0.0, 0.0]
 
     """
 
-    __slots__ = ("_enough_p", "_peak", "_strongest")
+    __slots__ = ("_begun", "_enough_p", "_event", "_own", "_strongest")
 
     def __init__(self, enough_p: float) -> None:
         self._enough_p = enough_p
         self._strongest = -math.log10(enough_p)
-        self._peak = 0.0
+        self._event = 0
+        self._begun = _Peak()
+        self._own: dict[str, _Peak] = {}
 
-    def of(self, p_value: float) -> float:
-        """Take an event's p-value, and return the score of its beginning, 0 if it is nothing new."""
-        p_value = max(p_value, self._enough_p)
-        strength = -math.log10(p_value)
-        new = strength > self._peak + ONSET_MARGIN
-        self._peak = max(self._peak * _FADE, strength)
-        return anomaly_score(p_value) if new else 0.0
+    def of(self, signals: Iterable[SignalScore], raised: Iterable[SignalScore] = ()) -> float:
+        """Take an event's signals, and return the score of its beginning, 0 if it is nothing new.
 
-    def snapshot(self) -> float:
-        """Return the state."""
-        return self._peak
+        Parameters
+        ----------
+        signals
+            What has something to say.
+        raised
+            What is worth an alert whatever its p-value, since people say so.
 
-    def restore(self, peak: float) -> None:
+        """
+        self._event += 1
+        new = 0.0
+        for signal in signals:
+            new = max(new, self._new(signal, min(-math.log10(signal.p_value), self._strongest)))
+        for signal in raised:
+            new = max(new, self._new(signal, self._strongest))
+        before = self._begun.now(self._event, HALF_LIFE)
+        if new > before:
+            self._begun = _Peak(new, self._event)
+        return anomaly_score(max(10.0**-new, self._enough_p)) if new > before + MARGIN else 0.0
+
+    def _new(self, signal: SignalScore, strength: float) -> float:
+        """Return the strength of a signal if it stands out from its own past, else 0."""
+        about = f"{signal.kind}\x1f{signal.name or ''}"
+        own = self._own.get(about)
+        before = own.now(self._event, OWN_HALF_LIFE) if own is not None else 0.0
+        if strength > before:
+            self._own[about] = _Peak(strength, self._event)
+        return strength if strength > before + MARGIN else 0.0
+
+    def snapshot(self) -> list[object]:
+        """Return the state as plain values."""
+        own = {about: peak for about, peak in self._own.items() if peak.now(self._event, OWN_HALF_LIFE) > FORGOTTEN}
+        self._own = own
+        return [self._event, msgspec.to_builtins(self._begun), msgspec.to_builtins(own)]
+
+    def restore(self, state: object) -> None:
         """Take up what ``snapshot`` gave, whatever was as strong as any then."""
-        self._peak = min(peak, self._strongest)
+        self._event, self._begun, self._own = msgspec.convert(state, tuple[int, _Peak, dict[str, _Peak]])
+        for peak in (self._begun, *self._own.values()):
+            peak.strength = min(peak.strength, self._strongest)

@@ -24,7 +24,12 @@ PRIOR_EXCESS = 0.10 * SCALE
 PRIOR_WEIGHT = 2.0
 LEAST_EXCESS = 0.5
 REFIT_EVERY = 16
-BLOCK = 128
+PART, BLOCK = 32, 128
+"""A score waits for a 32nd to a 16th of all scores so far, later for 128 to 256."""
+
+PATIENT_PART, PATIENT_BLOCK = 2, 250
+"""The same where an anomaly is often a large part of all there is: half of all scores, later 250 to 500."""
+
 SMALLEST = 1e-15
 """Smallest p-value there is."""
 
@@ -70,13 +75,13 @@ def p_value_of(calibration: Any, score: float) -> float:
 
 
 @compiled
-def learn_score(calibration: Any, score: float) -> None:
-    """Take a raw score in; it counts once it has waited for its time."""
+def learn_score(calibration: Any, score: float, part: int, block: int) -> None:
+    """Take a raw score in; it counts once as many others as one ``part``-th or two of all have come after it."""
     calibration.seen += 1
     bin_ = min(int(math.log1p(min(score, LARGEST_SCORE)) * SCALE), BINS - 1)
     calibration.newer[bin_] += 1
     calibration.waiting_newer += 1
-    if calibration.waiting_newer >= min(max(calibration.seen // 32, 1), BLOCK):
+    if calibration.waiting_newer >= min(max(calibration.seen // part, 1), block):
         _count(calibration)
 
 
@@ -100,10 +105,10 @@ def _count(calibration: Any) -> None:
 
 
 @compiled
-def calibrate(calibration: Any, score: float) -> float:
+def calibrate(calibration: Any, score: float, part: int = PART, block: int = BLOCK) -> float:
     """Return the p-value of a raw score, then take it in."""
     p_value = p_value_of(calibration, score)
-    learn_score(calibration, score)
+    learn_score(calibration, score, part, block)
     return p_value
 
 

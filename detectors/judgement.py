@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from detectors.calibration import CALIBRATION, calibrate
+from detectors.calibration import BLOCK, CALIBRATION, calibrate
 from detectors.compiled import compiled
 from detectors.signals import arrival, counter, flatline, level, pattern, rare, season, spike, trend, variance
 
@@ -25,6 +25,7 @@ UNUSUAL = 0.1
 
 LASTING_RATE, LASTING_WEIGHT, MOST_EVIDENCE = 0.03, 1.0, 15.0
 SPREAD = 10.0
+EVIDENCE_PART = 4
 """Divides evidence, so that all of it finds room in a calibration."""
 
 TOLD = ("expected", "lower", "upper", "contribution")
@@ -160,7 +161,7 @@ def _weigh(source: Any, p_values: Any, joint_p: float, arrival_p: float) -> floa
     evidence = min(math.log(max(pooled, 1.0)), 60.0)
     source.n += 1
     source.lasting += LASTING_RATE * (min(evidence, MOST_EVIDENCE) - source.lasting)
-    return calibrate(source.evidence, math.expm1((evidence + LASTING_WEIGHT * source.lasting) / SPREAD))
+    return calibrate(source.evidence, math.expm1((evidence + LASTING_WEIGHT * source.lasting) / SPREAD), EVIDENCE_PART, BLOCK)
 
 
 @compiled

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Detector, SnapshotError
-from detectors.calibration import CALIBRATION, SMALLEST, calibrate
+from detectors.calibration import CALIBRATION, PATIENT_BLOCK, PATIENT_PART, SMALLEST, calibrate
 from detectors.compiled import compiled
 from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
 
 FORMAT = 2
 KIND = "joint"
-RATE, DOUBTFUL_RATE = 0.001, 0.02
-SMOOTHING = 0.03
+RATE, DOUBTFUL_RATE = 0.001, 0.005
+SMOOTHING = 0.015
 DOUBTFUL = 0.01
 SHRINKAGE = 0.1
 INVERT_EVERY = 16
@@ -48,8 +48,8 @@ def process(states: Any, mean: Any, recent: Any, covariance: Any, precision: Any
         recent[i] += SMOOTHING * (deviations[i] - recent[i])
     p_value = 1.0
     if state.n > WARM_UP + size:
-        at_once = calibrate(state.now, _distance(precision, deviations))
-        lasting = calibrate(state.lasting, _distance(precision, recent))
+        at_once = calibrate(state.now, _distance(precision, deviations), PATIENT_PART, PATIENT_BLOCK)
+        lasting = calibrate(state.lasting, _distance(precision, recent), PATIENT_PART, PATIENT_BLOCK)
         p_value = min(1.0, 2.0 * min(at_once, lasting))
         told[:] = deviations if at_once <= lasting else recent
     rate = max(RATE, 1.0 / state.n) * (DOUBTFUL_RATE if p_value <= DOUBTFUL else 1.0)
