@@ -10,21 +10,25 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 from river import preprocessing
 from river.base import SupervisedAnomalyDetector
 
 from detectors.base import Detector, SnapshotError
-from detectors.calibration import Calibrator
+from detectors.calibration import CALIBRATION, calibrate
+from detectors.compiled import compiled
 from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
-from detectors.signals.arrival import Arrival
-from detectors.signals.mean import Mean, Scale
+from detectors.signals import arrival
+from detectors.signals.mean import mean, scale
 
-FORMAT = 1
+FORMAT = 2
 KIND = "anomaly"
 FIRST_SCORES = 20
 """Scores not calibrated by: an estimator that has seen next to nothing may score anything."""
 
 WARM_UP = 100
+RATE, CLIP = 0.002, 8.0
 
 
 class RiverDetector(Detector):
@@ -57,7 +61,9 @@ class RiverDetector(Detector):
         self.estimator, self.scale, self.state_key = estimator, scale, state_key
         self._per_value = isinstance(estimator, SupervisedAnomalyDetector)
         self._models: dict[str, Any] = {}
-        self._state = _State()
+        self._events = 0
+        self._arrival = np.zeros(1, arrival.STATE)
+        self._calibrations: dict[str, NDArray[np.void]] = {}
 
     def score_one(self, x: Mapping[str, float], t: float | None = None) -> float:
         """Return the estimator's raw score: of a detector that scores a target, that of its most anomalous value."""
@@ -66,8 +72,8 @@ class RiverDetector(Detector):
     def learn_one(self, x: Mapping[str, float], t: float | None = None) -> None:
         """Learn from an event."""
         if t is not None:
-            self._state.arrival.learn_one(t)
-        self._state.events += 1
+            arrival.process(self._arrival[0], t)
+        self._events += 1
         if not self._per_value:
             self._model("").learn_one(dict(x))
             return
@@ -77,40 +83,50 @@ class RiverDetector(Detector):
     def process_one(self, x: Mapping[str, float], t: float | None = None) -> Score:
         """Score an event, calibrate the score, then learn from it."""
         found = []
-        known = self._state.events >= FIRST_SCORES
+        known = self._events >= FIRST_SCORES
         for name, score in self._raw(x).items() if known else ():
-            calibration = self._state.calibrations.setdefault(name, _Calibration())
-            p_value = min(1.0, calibration.process_one(score) * (len(x) if self._per_value else 1))
-            if self._state.events >= WARM_UP and p_value < 1.0:
+            calibration = self._calibrations.get(name)
+            if calibration is None:
+                calibration = self._calibrations[name] = np.zeros(1, EXCESS)
+            p_value = min(1.0, _excess(calibration[0], score) * (len(x) if self._per_value else 1))
+            if self._events >= WARM_UP and p_value < 1.0:
                 found.append(SignalScore(KIND, p_value, name or None))
         self.learn_one(x, t)
         found.sort(key=lambda signal: signal.p_value)
         p_value = found[0].p_value if found else 1.0
         share = 1.0 / max(len(x), 1)
         values = {name: ValueExplanation(value, None, None, None, share) for name, value in x.items()}
-        warm_up = min(1.0, self._state.events / WARM_UP)
+        warm_up = min(1.0, self._events / WARM_UP)
         return Score(p_value, anomaly_score(p_value), tuple(found), values, warm_up)
 
     def silent_after(self) -> float | None:
         """Seconds without an event after which this source counts as silent; ``None`` while unknown."""
-        return self._state.arrival.silent_after()
+        return arrival.silent_after(self._arrival[0]) or None
 
     def snapshot(self) -> bytes:
         """Return the state: plain data, and the estimator as a signed pickle."""
         pickled = pickle.dumps(self._models)
-        return msgspec.msgpack.encode((FORMAT, self._state, self._sign(pickled), pickled))
+        calibrations = {name: record.tobytes() for name, record in self._calibrations.items()}
+        plain = (self._events, self._arrival.tobytes(), calibrations)
+        return msgspec.msgpack.encode((FORMAT, plain, self._sign(pickled), pickled))
 
     def restore(self, state: bytes) -> None:
         """Take up a state that ``snapshot`` gave, if it is signed with this ``state_key``."""
         try:
-            version, plain, signature, pickled = msgspec.msgpack.decode(state, type=tuple[int, _State, bytes, bytes])
-        except msgspec.DecodeError as error:
+            version, plain, signature, pickled = msgspec.msgpack.decode(state, type=tuple[int, Any, bytes, bytes])
+            if version != FORMAT:
+                raise SnapshotError(f"the state has format {version}, this program reads {FORMAT}: reset the state")
+            events, arrivals, calibrations = msgspec.convert(plain, tuple[int, bytes, dict[str, bytes]])
+            arrival_state = np.frombuffer(arrivals, arrival.STATE, 1).copy()
+            excesses = {name: np.frombuffer(record, EXCESS, 1).copy() for name, record in calibrations.items()}
+        except SnapshotError:
+            raise
+        except (msgspec.DecodeError, ValueError) as error:
             raise SnapshotError(f"this is no state of a detector of River ({error}): reset the state") from error
-        if version != FORMAT:
-            raise SnapshotError(f"the state has format {version}, this program reads {FORMAT}: reset the state")
         if not hmac.compare_digest(signature, self._sign(pickled)):
             raise SnapshotError("the state is not signed with this state key: set the key that wrote it, or reset it")
-        self._state, self._models = plain, pickle.loads(pickled)  # noqa: S301  its signature has been checked
+        self._events, self._arrival, self._calibrations = events, arrival_state, excesses
+        self._models = pickle.loads(pickled)  # noqa: S301  its signature has been checked
 
     def _raw(self, x: Mapping[str, float]) -> dict[str, float]:
         if self._per_value:
@@ -135,28 +151,20 @@ class RiverDetector(Detector):
         return hmac.digest(self.state_key, pickled, hashlib.sha256)
 
 
-class _Calibration(msgspec.Struct, array_like=True):
-    """Calibrates scores of any range: by how far they lie above their mean."""
-
-    mean: Mean = msgspec.field(default_factory=lambda: Mean(0.002))
-    scale: Scale = msgspec.field(default_factory=lambda: Scale(0.002, 8.0))
-    calibrator: Calibrator = msgspec.field(default_factory=Calibrator)
-
-    def process_one(self, score: float) -> float:
-        """Return the p-value of a raw score, then learn it; a score that is no number is one as usual."""
-        if not math.isfinite(score):
-            return 1.0
-        above, usual = score - self.mean.value, self.scale.value
-        p_value = self.calibrator.process_one(min(max(above / usual, 0.0), 1e9)) if usual else 1.0
-        if self.mean.n:
-            self.scale.learn_one(abs(above))
-        self.mean.learn_one(score)
-        return p_value
+EXCESS = np.dtype([("n", "<i8"), ("mean", "<f8"), ("usual", "<f8"), ("calibration", CALIBRATION)])
+"""What is known of an estimator's raw scores."""
 
 
-class _State(msgspec.Struct, array_like=True):
-    """What is learned besides the estimator itself."""
-
-    events: int = 0
-    arrival: Arrival = msgspec.field(default_factory=Arrival)
-    calibrations: dict[str, _Calibration] = msgspec.field(default_factory=dict)
+@compiled
+def _excess(state: Any, score: float) -> float:
+    """Return the p-value of how far a raw score lies above their mean, then learn it; one that is no number is usual."""
+    if not math.isfinite(score):
+        return 1.0
+    above, p_value = score - state.mean, 1.0
+    if state.usual > 0.0:
+        p_value = calibrate(state.calibration, max(above / state.usual, 0.0))
+    if state.n > 0:
+        state.usual = scale(state.usual, abs(above), state.n, RATE, CLIP)
+    state.n += 1
+    state.mean = mean(state.mean, score, state.n, RATE)
+    return p_value
