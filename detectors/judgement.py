@@ -17,7 +17,7 @@ KINDS = ("spike", "level", "trend", "variance", "season", "pattern", "rare", "fl
 WEIGHTS = np.array([0.05, 0.05, 0.05, 0.05, 0.05, 0.40, 0.30, 0.05])
 """Share of the false alarms that each may spend; they sum to 1."""
 
-JOINT_SHARE, ARRIVAL_SHARE = 0.5, 0.001
+JOINT_SHARE, ARRIVAL_SHARE = 0.5, 0.02
 """Share of all values together, where there are several, and of when the event arrives."""
 
 UNUSUAL = 0.1

@@ -32,7 +32,8 @@ def process(state: Any, t: float) -> float:
     state.newest = t
     if state.gap > 0.0:
         score = gap / state.gap
-        p_value = calibrate(state.calibration, score if score > EARLY else min(0.2 * EARLY / score, 1e9))
+        p_value = calibrate(state.calibration, score if score > EARLY else min(EARLY * EARLY / score, 1e9))
+        p_value = max(p_value, 1.0 / (state.n + 1.0))  # one gap is no surer than the number of those seen
     state.gap = mean(state.gap, gap, state.n, RATE)
     state.n += 1
     return p_value if state.n > WARM_UP else 1.0
