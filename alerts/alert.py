@@ -82,6 +82,7 @@ class AlertSignal(BaseModel):
     kind: str
     p_value: float
     name: str | None = None
+    started_at: Time | None = Field(None, description="Approximate start of what it sees; null means this event")
 
 
 class AlertFeedback(BaseModel):

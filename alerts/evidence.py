@@ -30,6 +30,8 @@ def evidence(signal: SignalScore, score: Score) -> dict[str, object]:
             for name, v in score.values.items()
         },
         "signals": tuple(
-            AlertSignal(kind=s.kind, p_value=s.p_value, name=s.name) for s in score.signals if s.p_value <= 0.05
+            AlertSignal(kind=s.kind, p_value=s.p_value, name=s.name, started_at=s.started_at)
+            for s in score.signals
+            if s.p_value <= 0.05
         ),
     }

@@ -43,6 +43,7 @@ class _State(msgspec.Struct, array_like=True):
     alerts: list[_Alerted] = []
     events: list[_Event] = []
     verdicts: list[Verdict] = []
+    unmatched: list[tuple[float, int, int]] = []
 
 
 class Feedback:
@@ -149,8 +150,12 @@ class Feedback:
             How many seconds from ``label.at`` the event may be that is meant.
 
         """
+        if label.rank in self._state.unmatched:
+            return "label_repeated", []
         verdicts = self._subjects(label, near)
         if not verdicts:
+            # It may come again after a crash, and must find nothing then either.
+            self._state.unmatched = [*self._state.unmatched[1 - REMEMBERED_LABELS :], label.rank]
             return "label_unmatched", []
         learned = [verdict for verdict in verdicts if self._learn(verdict)]
         return (
@@ -169,7 +174,7 @@ class Feedback:
     def snapshot(self) -> list[object]:
         """Return the state as plain values."""
         state = self._state
-        return [msgspec.to_builtins(part) for part in (state.alerts, state.events, state.verdicts)]
+        return [msgspec.to_builtins(part) for part in (state.alerts, state.events, state.verdicts, state.unmatched)]
 
     def restore(self, state: list[object]) -> None:
         """Take up what ``snapshot`` gave."""

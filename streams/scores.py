@@ -18,11 +18,12 @@ TYPE = "tocsin.score.v1"
 
 
 class SignalRecord(msgspec.Struct):
-    """One signal's verdict."""
+    """One signal's verdict; ``started_at`` is the approximate start of what it sees, null if that is this event."""
 
     kind: str
     p_value: float
     name: str | None
+    started_at: str | None
 
 
 class ValueRecord(msgspec.Struct):
@@ -59,7 +60,7 @@ class ScoreRecord(msgspec.Struct, omit_defaults=True):
     p_value
         How often a normal event of this source looks at least this odd.
     alert_score
-        The anomaly score if something new begins here, else 0.
+        The strongest signal's anomaly score, at most that of ``fire_p``, if something new begins here, else 0.
     alert
         1 while an alert of this source fires.
     warm_up
@@ -73,7 +74,7 @@ class ScoreRecord(msgspec.Struct, omit_defaults=True):
         ``source_budget`` or ``stream_budget``, if too many have begun today. Of several the first of these. Left out if
         nothing is held back.
     signals
-        What each signal found, most significant first.
+        What each signal found, most significant first, with its approximate start.
     values
         Each value beside what was expected of it.
     feedback
@@ -144,7 +145,10 @@ def score_output(
         step.alert_score,
         int(step.alert),
         score.warm_up,
-        [SignalRecord(s.kind, s.p_value, s.name) for s in score.signals],
+        [
+            SignalRecord(s.kind, s.p_value, s.name, None if s.started_at is None else iso(s.started_at))
+            for s in score.signals
+        ],
         {n: ValueRecord(v.value, v.expected, v.lower, v.upper, v.contribution) for n, v in score.values.items()},
         event.event_id,
         event.all_attributes or None,

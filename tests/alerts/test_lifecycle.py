@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from alerts.alert import Alert, Severity, State
 from alerts.lifecycle import Lifecycle
 from alerts.policy import Gates, Policy, Thresholds
-from detectors.score import Score, SignalScore, ValueExplanation
+from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
 
 KINDS = ("spike", "level", "flatline")
 NORMAL = Score(1.0, 0.0)
@@ -89,6 +89,44 @@ def test_the_alert_score_says_where_something_new_begins():
     life = lifecycle()
     scores = [life.step(float(i), score).alert_score for i, score in enumerate([NORMAL, odd(1e-5), odd(1e-5)])]
     assert scores[0] == scores[2] == 0.0 < scores[1]
+
+
+def test_the_alert_score_is_that_of_the_strongest_signal_up_to_what_is_worth_an_alert():
+    milder = Score(1e-3, 0.0, (SignalScore("spike", 1e-2), SignalScore("level", 0.5)))
+    assert lifecycle().step(0.0, milder).alert_score == anomaly_score(1e-2)
+    assert lifecycle().step(0.0, odd(1e-9)).alert_score == anomaly_score(1e-4)
+    assert lifecycle(fire_p=1e-6).step(0.0, odd(1e-9)).alert_score == anomaly_score(1e-6)
+    assert lifecycle().step(0.0, Score(1e-9, 0.99)).alert_score == 0.0
+
+
+def test_what_grows_yet_more_improbable_is_nothing_new():
+    life = lifecycle()
+    scores = [life.step(float(i), odd(p)).alert_score for i, p in enumerate([1e-2, 1e-4, 1e-9, 1e-4, 1e-30])]
+    assert scores == [anomaly_score(1e-2), anomaly_score(1e-4), 0.0, 0.0, 0.0]
+
+
+def test_what_was_is_half_forgotten_after_a_hundred_and_fifty_events():
+    for calm, new in ((28, False), (29, True)):  # 4 fades to 3.5, half a power of ten below, within 28.9 events
+        life = lifecycle()
+        for i, score in enumerate([odd(1e-9), *[NORMAL] * calm]):
+            life.step(float(i), score)
+        assert (life.step(100.0, odd(1e-9)).alert_score > 0) is new
+
+
+def test_a_peak_from_before_it_was_bounded_is_bounded_when_it_is_taken_up():
+    life = lifecycle()
+    life.restore([0.0, 300.0, {}])
+    for i in range(30):
+        life.step(float(i), NORMAL)
+    assert life.step(100.0, odd(1e-5)).alert_score > 0
+
+
+def test_an_alert_tells_when_each_signal_saw_it_begin():
+    score = Score(1e-6, 0.9, (SignalScore("level", 1e-6, "x", 1, 40.0), SignalScore("spike", 1e-5, "x", 1)))
+    alerts = lifecycle().step(100.0, score).changes
+    assert [(alert.kind, alert.started_at) for alert in alerts] == [("level", 40.0), ("spike", 100.0)]
+    assert [signal.started_at for signal in alerts[0].signals] == [40.0, None]
+    assert '"started_at":"1970-01-01T00:00:40.000Z"' in alerts[1].encode().decode()
 
 
 def test_a_silence_is_the_same_alert_however_it_is_noticed():

@@ -16,6 +16,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from alerts.alert import Severity, State
+from alerts.held import REASONS
 from detectors.auto import KINDS
 from streams import telemetry, transactions
 from streams.codec import Reason
@@ -38,6 +39,7 @@ METRICS = {
     "tocsin_detector_seconds": ("histogram", {"detector"}),
     "tocsin_anomaly_score": ("histogram", {"stream"}),
     "tocsin_alerts": ("counter", {"kind", "severity", "state"}),
+    "tocsin_alerts_held": ("counter", {"reason"}),
     "tocsin_dead_letters": ("counter", {"reason"}),
     "tocsin_consumer_lag": ("gauge", {"topic", "partition"}),
     "tocsin_models": ("gauge", {"detector"}),
@@ -55,7 +57,7 @@ VALUES: dict[str, set[str]] = {
     "kind": {*KINDS, "silence", "fraud"},
     "severity": set(Severity),
     "state": set(State),
-    "reason": set(Reason),
+    "reason": {*Reason, *REASONS},
 }
 """All values that each label may have."""
 

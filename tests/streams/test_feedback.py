@@ -99,6 +99,8 @@ def test_the_same_pattern_raises_nothing_once_somebody_said_it_is_no_anomaly():
     assert result.outcomes["label_learned"] == 1
     (note,) = score(result.outputs, 11)["feedback"]
     assert note["summary"] == f"held: feedback of ann, 2026-01-01, label {id_of('pump-7', 5)}"
+    assert score(result.outputs, 11)["held"] == "feedback"
+    assert result.held == {"feedback": 1}
     assert score(result.outputs, 11)["alert_score"] == 0.0
     assert score(result.outputs, 11)["anomaly_score"] > 0.9
 
@@ -127,6 +129,17 @@ def test_a_label_acts_only_when_its_source_has_reached_its_time():
     processor = new()
     processor.absorb([label(9.5, id_of("pump-7", 1), False)])
     assert [offset for offset, _, state in alerts(processor.process(events).outputs) if state == "firing"] == [1, 7]
+
+
+def test_a_score_says_when_each_signal_saw_it_begin():
+    class Since(Ruler):
+        def process_one(self, x: Mapping[str, float], t: float | None = None) -> Score:
+            (signal,) = super().process_one(x, t).signals
+            return Score(signal.p_value, 0.9, (SignalScore("level", 1e-5, "x", 1, (t or 0.0) - 60.5), signal))
+
+    (found,) = TelemetryProcessor(SETTINGS, 0, {}, Since).process(telemetry([("pump-7", 15.0)])).outputs[:1]
+    starts = [signal["started_at"] for signal in json.loads(found.value)["signals"]]
+    assert starts == ["2025-12-31T23:58:59.500Z", None]
 
 
 def test_labels_of_what_is_elsewhere_change_nothing():
