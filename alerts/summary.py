@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 PHRASES = {
     "spike": "jumped to {value}, {side} the expected {expected}",
     "level": "has moved to {value}, {side} the expected {expected}",
-    "season": "is {value}, unusual for this time of day; {expected} is expected",
+    "trend": "has been moving, now at {value}, {side} the expected {expected}",
+    "variance": "scatters as it does not usually, now at {value} (expected {expected})",
+    "rare": "is {value}, such as there has hardly been (expected {expected})",
+    "season": "is {value}, unusual for this time; {expected} is expected",
     "pattern": "moves as it never has, now at {value} (expected {expected})",
     "flatline": "has been stuck at {value}",
     "joint": "is {value} where the other values make {expected} likely",

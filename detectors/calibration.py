@@ -49,7 +49,7 @@ CALIBRATION = np.dtype(
         ("limit", "<f8"),
     ]
 )
-"""State of one calibration; all zeros to begin with. ``limit`` is the score that about 99 % of normal events keep below."""
+"""State of one calibration; all zeros to begin with. About 99 % of normal events keep below ``limit``."""
 
 NORMAL_P = 0.01
 

@@ -94,7 +94,7 @@ def judge(
         _expect(value, t, told[i])
         _judge_value(value, min(max(x[i], -LARGEST_VALUE), LARGEST_VALUE), t, p_values[i])
         anew = anew or value.counter.anew
-    arrival_p = arrival.process(source.arrival, t)
+    arrival_p = arrival.process(source.arrival, 0.0, t)
     if joint_p < 0.0 or joint_p > UNUSUAL:
         source.joint_since = 0.0
     elif source.joint_since == 0.0:
@@ -146,7 +146,7 @@ def _weigh(source: Any, p_values: Any, joint_p: float, arrival_p: float) -> floa
     """Correct all p-values for their number and weights, in place, and return the p-value of them together.
 
     The corrected ones are those of a weighted Bonferroni correction. Together they are pooled by their harmonic mean,
-    with what has been of late, and calibrated once more, since how the signals depend on each other is the source's own.
+    with what has been of late, and calibrated once more, since how signals depend on each other is the source's own.
     """
     shared = 1.0 - ARRIVAL_SHARE
     share = shared * (1.0 - JOINT_SHARE) if joint_p >= 0.0 else shared
@@ -161,7 +161,9 @@ def _weigh(source: Any, p_values: Any, joint_p: float, arrival_p: float) -> floa
     evidence = min(math.log(max(pooled, 1.0)), 60.0)
     source.n += 1
     source.lasting += LASTING_RATE * (min(evidence, MOST_EVIDENCE) - source.lasting)
-    return calibrate(source.evidence, math.expm1((evidence + LASTING_WEIGHT * source.lasting) / SPREAD), EVIDENCE_PART, BLOCK)
+    return calibrate(
+        source.evidence, math.expm1((evidence + LASTING_WEIGHT * source.lasting) / SPREAD), EVIDENCE_PART, BLOCK
+    )
 
 
 @compiled

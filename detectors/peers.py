@@ -65,5 +65,3 @@ def _begin(calibrations: Any, place: int, distribution: Counts) -> None:
     calibrations["counts"][place] = counts
     calibrations["total"][place] = total
     calibrations["seen"][place] = int(total)
-
-

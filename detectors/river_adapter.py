@@ -72,7 +72,7 @@ class RiverDetector(Detector):
     def learn_one(self, x: Mapping[str, float], t: float | None = None) -> None:
         """Learn from an event."""
         if t is not None:
-            arrival.process(self._arrival[0], t)
+            arrival.process(self._arrival[0], 0.0, t)
         self._events += 1
         if not self._per_value:
             self._model("").learn_one(dict(x))
@@ -114,18 +114,15 @@ class RiverDetector(Detector):
         """Take up a state that ``snapshot`` gave, if it is signed with this ``state_key``."""
         try:
             version, plain, signature, pickled = msgspec.msgpack.decode(state, type=tuple[int, Any, bytes, bytes])
-            if version != FORMAT:
-                raise SnapshotError(f"the state has format {version}, this program reads {FORMAT}: reset the state")
-            events, arrivals, calibrations = msgspec.convert(plain, tuple[int, bytes, dict[str, bytes]])
-            arrival_state = np.frombuffer(arrivals, arrival.STATE, 1).copy()
-            excesses = {name: np.frombuffer(record, EXCESS, 1).copy() for name, record in calibrations.items()}
-        except SnapshotError:
-            raise
         except (msgspec.DecodeError, ValueError) as error:
             raise SnapshotError(f"this is no state of a detector of River ({error}): reset the state") from error
+        if version != FORMAT:
+            raise SnapshotError(f"the state has format {version}, this program reads {FORMAT}: reset the state")
         if not hmac.compare_digest(signature, self._sign(pickled)):
             raise SnapshotError("the state is not signed with this state key: set the key that wrote it, or reset it")
-        self._events, self._arrival, self._calibrations = events, arrival_state, excesses
+        self._events, arrivals, calibrations = msgspec.convert(plain, tuple[int, bytes, dict[str, bytes]])
+        self._arrival = np.frombuffer(arrivals, arrival.STATE, 1).copy()
+        self._calibrations = {name: np.frombuffer(record, EXCESS, 1).copy() for name, record in calibrations.items()}
         self._models = pickle.loads(pickled)  # noqa: S301  its signature has been checked
 
     def _raw(self, x: Mapping[str, float]) -> dict[str, float]:
@@ -157,7 +154,7 @@ EXCESS = np.dtype([("n", "<i8"), ("mean", "<f8"), ("usual", "<f8"), ("calibratio
 
 @compiled
 def _excess(state: Any, score: float) -> float:
-    """Return the p-value of how far a raw score lies above their mean, then learn it; one that is no number is usual."""
+    """Return the p-value of how far a raw score lies above their mean, then learn it; no number is as usual."""
     if not math.isfinite(score):
         return 1.0
     above, p_value = score - state.mean, 1.0

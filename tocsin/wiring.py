@@ -81,6 +81,7 @@ def run_worker(configuration: Configuration) -> int:
     from streams.worker import run_worker as work  # noqa: PLC0415 - a backtest needs no Faust
 
     processors = make_processor(configuration)
-    found = KINDS if configuration.telemetry.detector.name == "auto" else (KIND,)
+    name = configuration.telemetry.detector.name
+    found = KINDS if name == "auto" else (name,) if name in KINDS else (KIND,)
     start_at_zero({STREAM: OUTCOMES, TRANSACTIONS: DECISIONS}, (*found, SILENCE, FRAUD))
     return work(configuration, processors)

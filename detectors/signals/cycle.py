@@ -23,9 +23,9 @@ STATE = np.dtype([("cells", "<f4", CELLS), ("filled", "<i4"), ("size", "<i4"), (
 def find_period(state: Any, value: float) -> float:
     """Take a value in, and return the period in events if one has just been found, else 0.
 
-    Values are averaged in cells of 1, 2, 4, 8 and 16 events in turn. Once 128 cells are full, the period is the shortest
-    lag at which their autocorrelation has a peak nearly as high as any, placed between cells by a parabola. So periods of
-    4 to 1,024 events are found, of which two or more must have passed.
+    Values are averaged in cells of 1, 2, 4, 8 and 16 events in turn. Once 128 cells are full, the period is the
+    shortest lag at which their autocorrelation has a peak nearly as high as any, placed between cells by a parabola. So
+    periods of 4 to 1,024 events are found, of which two or more must have passed.
     """
     if state.size == 0:
         state.size = 1

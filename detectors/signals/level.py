@@ -14,9 +14,7 @@ from detectors.signals.signal import Signal
 FAST, SLOW, CLIP = 0.1, 0.005, 4.0
 WARM_UP = 20
 
-STATE = np.dtype(
-    [("n", "<i8"), ("fast", "<f8"), ("slow", "<f8"), ("usual", "<f8"), ("calibration", CALIBRATION)]
-)
+STATE = np.dtype([("n", "<i8"), ("fast", "<f8"), ("slow", "<f8"), ("usual", "<f8"), ("calibration", CALIBRATION)])
 
 
 @compiled

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import abc
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -28,12 +29,15 @@ class Signal(Detector):
     """Kind of anomaly that it finds, and so of alert."""
     state: ClassVar[np.dtype[np.void]]
     """What is known of one value; all zeros to begin with."""
-    process: ClassVar[Callable[[Any, float, float], float]]
-    """Returns the p-value of a value at an event time, then learns it."""
 
     def __init__(self) -> None:
         self._events = 0
         self._states: dict[str, Any] = {}
+
+    @staticmethod
+    @abc.abstractmethod
+    def process(state: Any, value: float, t: float) -> float:
+        """Return the p-value of a value at event time ``t``, then learn it."""
 
     def process_one(self, x: Mapping[str, float], t: float | None = None) -> Score:
         """Score an event, explain it, then learn from it."""
@@ -44,7 +48,7 @@ class Signal(Detector):
             record = self._states.get(name)
             if record is None:
                 record = self._states[name] = np.zeros(1, self.state)[0]
-            p_value = type(self).process(record, max(-LARGEST, min(float(value), LARGEST)), time) * len(x)
+            p_value = self.process(record, max(-LARGEST, min(float(value), LARGEST)), time) * len(x)
             if p_value < 1.0:
                 found.append(SignalScore(self.kind, max(p_value, SMALLEST), name))
         found.sort(key=lambda signal: signal.p_value)

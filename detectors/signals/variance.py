@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,7 @@ LEVEL, FAST, SLOW, CLIP = 0.06, 0.1, 0.005, 4.0
 WARM_UP = 40
 LEAST_SHARE = 1e-3
 
-STATE = np.dtype(
-    [("n", "<i8"), ("level", "<f8"), ("spread", "<f8"), ("usual", "<f8"), ("calibration", CALIBRATION)]
-)
+STATE = np.dtype([("n", "<i8"), ("level", "<f8"), ("spread", "<f8"), ("usual", "<f8"), ("calibration", CALIBRATION)])
 
 
 @compiled

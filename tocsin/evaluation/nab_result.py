@@ -10,7 +10,14 @@ from typing import Any
 from tocsin.evaluation.replayed import Flags, Replayed
 from tocsin.evaluation.tables import Table, cell
 
-CHOSEN_ON = ("artificialNoAnomaly", "artificialWithAnomaly", "realAWSCloudwatch", "realTweets")
+CHOSEN_ON = (
+    "artificialNoAnomaly",
+    "artificialWithAnomaly",
+    "realAWSCloudwatch",
+    "realAdExchange",
+    "realTraffic",
+    "realTweets",
+)
 """Categories on which the default detector's design was chosen; the others were only reported on."""
 
 CHOSEN, HELD_OUT, TRANSFERRED = "chosen on", "held out", "held out, threshold chosen"
