@@ -13,7 +13,21 @@ import numpy as np
 from detectors import peers
 from detectors.base import Detector, SnapshotError
 from detectors.calibration import SMALLEST
-from detectors.judgement import JOINT_SHARE, SOURCE, TOLD, VALUE, judge
+from detectors.judgement import (
+    FLATLINE,
+    JOINT_SHARE,
+    LEVEL,
+    PATTERN,
+    SEASON,
+    SOURCE,
+    SPIKE,
+    TOLD,
+    TREND,
+    VALUE,
+    VARIANCE,
+    expect_of,
+    judge,
+)
 from detectors.judgement import KINDS as VALUE_KINDS
 from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
 from detectors.signals import arrival, season
@@ -23,7 +37,6 @@ from detectors.signals.joint import Joint
 FORMAT = 2
 WARM_UP = 100
 
-SPIKE, PATTERN, FLATLINE = (VALUE_KINDS.index(kind) for kind in ("spike", "pattern", "flatline"))
 ARRIVAL = "arrival"
 KINDS = (*VALUE_KINDS, JOINT, ARRIVAL)
 """Kinds of signals, and so of alerts."""
@@ -211,13 +224,8 @@ class Auto(Detector):
         self._source["utc_offset"] = offset.total_seconds() if offset is not None else 0.0
 
     def _explained(self, x: Mapping[str, float]) -> dict[str, ValueExplanation]:
-        explained = {}
-        for (name, value), (expected, lower, upper, share) in zip(x.items(), self._told.tolist(), strict=True):
-            if lower == lower:  # noqa: PLR0124 - not a number is unlike itself
-                explained[name] = ValueExplanation(value, expected, lower, upper, share)
-            else:
-                explained[name] = ValueExplanation(value, expected if expected == expected else None, None, None, share)  # noqa: PLR0124
-        return explained
+        told = zip(x.items(), self._told.tolist(), strict=True)
+        return {name: _explanation(value, *row[:4]) for (name, value), row in told}
 
     def _found(
         self, x: Mapping[str, float], values: dict[str, ValueExplanation], joint_p: float, arrival_p: float, t: float
@@ -226,7 +234,7 @@ class Auto(Detector):
         found: list[SignalScore] = []
         for i, (name, row) in enumerate(zip(x, self._p_values.tolist(), strict=True)):
             if min(row) <= WORTH_TELLING:
-                self._tell(name, row, int(self._at[i]), values[name], found)
+                self._tell(name, row, i, values, found, t)
         if 0.0 <= joint_p <= WORTH_TELLING * JOINT_SHARE and self._joint is not None:
             p_value = max(joint_p / JOINT_SHARE, SMALLEST)
             told = self._joint.explain(x)
@@ -241,19 +249,50 @@ class Auto(Detector):
         return tuple(found), values
 
     def _tell(
-        self, name: str, row: list[float], place: int, explained: ValueExplanation, found: list[SignalScore]
+        self,
+        name: str,
+        row: list[float],
+        i: int,
+        values: dict[str, ValueExplanation],
+        found: list[SignalScore],
+        t: float,
     ) -> None:
-        since = self._values["since"][place]
-        for kind, p_value in enumerate(row):
-            if p_value <= WORTH_TELLING:
-                started_at = float(since[kind])
-                told = kind
-                if kind == PATTERN:
-                    told = _more_specific(row)
-                elif kind == FLATLINE:
-                    started_at = float(self._values["flatline"]["since"][place])
-                direction = 0 if kind == FLATLINE else _direction(explained)
-                found.append(SignalScore(VALUE_KINDS[told], max(p_value, SMALLEST), name, direction, started_at))
+        """Tell what the signals found of a value, and explain it as the most significant of them sees it."""
+        place, seasonal = int(self._at[i]), values[name]
+        for kind in sorted(range(len(row)), key=lambda kind: -row[kind]):
+            p_value = row[kind]
+            if p_value > WORTH_TELLING:
+                continue
+            told = kind
+            if kind == PATTERN:
+                told = _more_specific(row, self._told[i].tolist(), seasonal.value)
+            values[name], direction = self._as_seen_by(told, i, place, seasonal)
+            found.append(
+                SignalScore(VALUE_KINDS[told], max(p_value, SMALLEST), name, direction, self._began(told, place, t))
+            )
+
+    def _as_seen_by(self, kind: int, i: int, place: int, seasonal: ValueExplanation) -> tuple[ValueExplanation, int]:
+        """Return a value beside what a signal compares it with, and the direction in which it is off."""
+        if kind == SEASON:
+            return seasonal, _direction(seasonal)
+        value, share = seasonal.value, seasonal.contribution
+        expected, lower, upper = self._told[i, 4:7].tolist()
+        level = _explanation(value, expected, lower, upper, share)
+        if kind in (LEVEL, TREND, VARIANCE):
+            told = np.full(3, np.nan)
+            direction = expect_of(self._values, place, kind, told)
+            if kind != VARIANCE:
+                expected, lower, upper = told.tolist()
+                level = _explanation(value, expected, lower, upper, share)
+            return level, direction
+        return level, 0 if kind == FLATLINE else _direction(level)
+
+    def _began(self, kind: int, place: int, t: float) -> float:
+        if kind == SPIKE:
+            return t
+        if kind == FLATLINE:
+            return float(self._values["flatline"]["since"][place])
+        return float(self._values["since"][place, kind]) or t
 
     def _learn_anew(self) -> None:
         """Forget what was learned of values that have turned out to be counters, or none after all."""
@@ -276,12 +315,21 @@ class Auto(Detector):
         return min(1.0, events / WARM_UP), tuple(missing)
 
 
-def _more_specific(row: list[float]) -> int:
+def _explanation(value: float, expected: float, lower: float, upper: float, share: float) -> ValueExplanation:
+    """Return an explanation from numbers, where one that is not a number stands for unknown."""
+    if lower == lower:  # noqa: PLR0124 - not a number is unlike itself
+        return ValueExplanation(value, expected, lower, upper, share)
+    return ValueExplanation(value, expected if expected == expected else None, None, None, share)  # noqa: PLR0124
+
+
+def _more_specific(row: list[float], told: list[float], value: float) -> int:
     """Return the kind that says what a new pattern is: what has just jumped is a spike until it stays."""
-    if row[SPIKE] <= SPECIFIC:
+    if row[SPIKE] <= SPECIFIC and not told[5] <= value <= told[6]:
         return SPIKE
-    others = [kind for kind in range(len(row)) if kind != PATTERN]
+    others = [kind for kind in range(len(row)) if kind not in (PATTERN, SPIKE)]
     best = min(others, key=lambda kind: row[kind])
+    if best == SEASON and told[1] <= value <= told[2]:
+        return PATTERN
     return best if row[best] <= SPECIFIC else PATTERN
 
 

@@ -12,6 +12,7 @@ from detectors.compiled import compiled
 from detectors.signals import arrival, counter, flatline, level, pattern, rare, season, spike, trend, variance
 
 KINDS = ("spike", "level", "trend", "variance", "season", "pattern", "rare", "flatline")
+SPIKE, LEVEL, TREND, VARIANCE, SEASON, PATTERN, RARE, FLATLINE = range(len(KINDS))
 """Signals of one value, in the order of their p-values."""
 
 WEIGHTS = np.array([0.05, 0.05, 0.05, 0.05, 0.05, 0.40, 0.30, 0.05])
@@ -28,8 +29,8 @@ SPREAD = 10.0
 EVIDENCE_PART = 4
 """Divides evidence, so that all of it finds room in a calibration."""
 
-TOLD = ("expected", "lower", "upper", "contribution")
-"""What is told of a value; not a number where unknown."""
+TOLD = ("expected", "lower", "upper", "contribution", "level", "level_lower", "level_upper")
+"""What is told of a value: what its season foretells, else its level of the moment; not a number where unknown."""
 
 LARGEST_VALUE, LARGEST = 1e150, 1e30
 """Larger values are taken for the first, larger multiples of a value's unit for the second."""
@@ -107,16 +108,16 @@ def judge(
 @compiled
 def _judge_value(value: Any, x: float, t: float, row: Any) -> None:
     z = min(max(counter.represent(value.counter, x, t), -LARGEST), LARGEST)
-    row[0] = spike.process(value.spike, z, t)
-    row[1] = level.process(value.level, z, t)
-    row[2] = trend.process(value.trend, z, t)
-    row[3] = variance.process(value.variance, z, t)
-    row[4] = season.process(value.season, z, t)
+    row[SPIKE] = spike.process(value.spike, z, t)
+    row[LEVEL] = level.process(value.level, z, t)
+    row[TREND] = trend.process(value.trend, z, t)
+    row[VARIANCE] = variance.process(value.variance, z, t)
+    row[SEASON] = season.process(value.season, z, t)
     profile = season.speaks(value.season, t)
     usual = value.level.slow if profile == season.OVERALL else season.expected(value.season, t, profile)
-    row[5] = pattern.process(value.pattern, z - usual, t)
-    row[6] = rare.process(value.rare, z, t)
-    row[7] = flatline.process(value.flatline, z, t)
+    row[PATTERN] = pattern.process(value.pattern, z - usual, t)
+    row[RARE] = rare.process(value.rare, z, t)
+    row[FLATLINE] = flatline.process(value.flatline, z, t)
     for kind in range(len(KINDS)):
         if row[kind] > UNUSUAL:
             value.since[kind] = 0.0
@@ -130,15 +131,36 @@ def _expect(value: Any, t: float, told: Any) -> None:
     told[:] = np.nan
     if value.spike.n == 0:
         return
+    _bound(value, value.spike.level, spike.allowed(value.spike), told[4:7])
     profile = season.speaks(value.season, t)
-    if profile != season.OVERALL:
-        middle, around = season.expected(value.season, t, profile), season.allowed(value.season, profile)
+    if season.tells(value.season, profile):
+        middle = season.expected(value.season, t, profile)
+        _bound(value, middle, season.allowed(value.season, profile), told[0:3])
     else:
-        middle, around = value.spike.level, spike.allowed(value.spike)
+        told[0:3] = told[4:7]
+
+
+@compiled
+def _bound(value: Any, middle: float, around: float, told: Any) -> None:
+    """Put what is expected, and its bounds: within the range of what has been, since nothing else is usual."""
     told[0] = counter.as_given(value.counter, middle)
     if around > 0.0:
-        told[1] = counter.as_given(value.counter, middle - around)
-        told[2] = counter.as_given(value.counter, middle + around)
+        told[1] = counter.as_given(value.counter, min(max(middle - around, value.rare.low), middle))
+        told[2] = counter.as_given(value.counter, max(min(middle + around, value.rare.high), middle))
+
+
+@compiled
+def expect_of(values: Any, place: int, kind: int, told: Any) -> int:
+    """Put what a signal of a value compares with, if it is a mean of its own, and return the direction it is off.
+
+    The direction of a changed variance is that of the variance.
+    """
+    value = values[place]
+    if kind == VARIANCE:
+        return 1 if value.variance.spread > value.variance.usual else -1
+    state = value.level if kind == LEVEL else value.trend
+    _bound(value, state.slow, state.calibration.limit * state.usual, told)
+    return 1 if state.fast > state.slow else -1
 
 
 @compiled

@@ -15,6 +15,8 @@ SHORTEST_LAG = 4
 LARGEST_CELL = 16
 LEAST_CORRELATION = 0.5
 AS_GOOD = 0.9
+WHOLE = 0.1
+"""A peak this near to a whole lag is taken to be there: most periods are whole numbers of events."""
 
 STATE = np.dtype([("cells", "<f4", CELLS), ("filled", "<i4"), ("size", "<i4"), ("inside", "<i4"), ("sum", "<f8")])
 
@@ -70,5 +72,6 @@ def _best_lag(cells: Any) -> float:
         left, here, right = correlations[lag - 1], correlations[lag], correlations[lag + 1]
         if left < here >= right and here >= AS_GOOD * highest:
             bend = left - 2.0 * here + right
-            return lag + (0.5 * (left - right) / bend if bend < 0.0 else 0.0)
+            beside = 0.5 * (left - right) / bend if bend < 0.0 else 0.0
+            return lag + (beside if abs(beside) > WHOLE else 0.0)
     return 0.0

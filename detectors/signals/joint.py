@@ -94,8 +94,8 @@ class Joint(Detector):
 
     Mean and covariance are learned exponentially weighted, of events that look anomalous two hundred times more slowly.
     The distance (Hotelling's T²) is taken of the event's deviations, for outliers and broken correlations, and of their
-    mean over the last seventy or so, for small deviations that last; the smaller p-value counts, doubled. The covariance is
-    shrunk towards its diagonal (Ledoit and Wolf 2004, with a fixed weight). Values beyond the first 64 are left out.
+    mean over the last seventy or so, for small deviations that last; the smaller p-value counts, doubled. The
+    covariance is shrunk towards its diagonal (Ledoit and Wolf 2004, with a fixed weight). Values beyond the first 64 are left out.
 
     Cost: about 3 µs an event of eight values. State: 16 bytes for each pair of values, and 0.7 KB.
 

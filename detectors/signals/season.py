@@ -16,12 +16,14 @@ from detectors.signals.signal import Signal
 HOUR, DAY, WEEK = 3600.0, 86_400.0, 604_800.0
 HOURS, WEEK_HOURS, PHASES = 24, 168, 32
 HOUR_RATE, WEEK_RATE, PHASE_RATE = 0.03, 0.06, 0.03
-OVERALL_RATE, CLIP = 0.005, 10.0
+OVERALL_RATE, VISIT_RATE, CLIP = 0.005, 0.02, 10.0
 MOST_SEEN = 200
 OTHER_PERIOD = 0.05
 """Share by which a period must differ to be another one."""
 CLEARLY = 0.8
-"""A found period must bring the usual distance down to this share."""
+"""A found period must bring the usual distance down to this share of what it is without."""
+TELLING = 0.6
+"""So must any profile before a deviation from it is an anomaly; until then it only helps to see patterns."""
 
 OVERALL, DAILY, WEEKLY, CYCLIC = 0, 1, 2, 3
 
@@ -34,9 +36,10 @@ STATE = np.dtype(
         ("gap", "<f8"),
         ("period", "<f8"),  # seconds; 0 while none is known
         ("period_from", "<f8"),
-        ("cyclic_n", "<i8"),
         ("overall", "<f8"),
         ("usual", "<f8", 4),  # distance from the overall mean, and from what each profile foretells
+        ("place", "<i4", 4),  # which hour or phase it is, of each profile
+        ("visits", "<i8", 4),
         ("hours", "<f4", HOURS),
         ("hours_seen", "u1", HOURS),
         ("week", "<f4", WEEK_HOURS),
@@ -61,7 +64,7 @@ def process(state: Any, value: float, t: float) -> float:
         distance = abs(value - expected(state, t, best))
         p_value = calibrate(state.calibration, distance / state.usual[best])
     _learn(state, value, t)
-    return 1.0 if profile == OVERALL else p_value
+    return p_value if tells(state, profile) else 1.0
 
 
 @compiled
@@ -77,6 +80,12 @@ def speaks(state: Any, t: float) -> int:
     if known and state.usual[CYCLIC] < CLEARLY * least:
         best = CYCLIC
     return best
+
+
+@compiled
+def tells(state: Any, profile: int) -> bool:
+    """Say whether a profile foretells the values so well that a deviation from it is an anomaly."""
+    return profile != OVERALL and state.usual[profile] < TELLING * state.usual[OVERALL]
 
 
 @compiled
@@ -125,18 +134,17 @@ def _learn(state: Any, value: float, t: float) -> None:
         state.usual[OVERALL] = scale(state.usual[OVERALL], abs(value - state.overall), state.n, OVERALL_RATE, CLIP)
     state.overall = mean(state.overall, value, state.n, OVERALL_RATE)
     hour, week = hour_of_day(state, t), hour_of_week(state, t)
-    _learn_profile(state, DAILY, state.hours, state.hours_seen, hour, value, HOUR_RATE, state.n)
-    _learn_profile(state, WEEKLY, state.week, state.week_seen, week, value, WEEK_RATE, state.n)
+    _learn_profile(state, DAILY, state.hours, state.hours_seen, hour, value, HOUR_RATE)
+    _learn_profile(state, WEEKLY, state.week, state.week_seen, week, value, WEEK_RATE)
     found = find_period(state.cycle, value) * state.gap
     if found > 0.0 and not _settled(state, found):
-        state.period, state.period_from, state.cyclic_n = found, t, 0
+        state.period, state.period_from, state.visits[CYCLIC] = found, t, 0
         state.usual[CYCLIC] = 0.0
         for each in range(PHASES):
             state.phases_seen[each] = 0
     if state.period > 0.0:
-        state.cyclic_n += 1
         place = phase(state, t)
-        _learn_profile(state, CYCLIC, state.phases, state.phases_seen, place, value, PHASE_RATE, state.cyclic_n)
+        _learn_profile(state, CYCLIC, state.phases, state.phases_seen, place, value, PHASE_RATE)
 
 
 @compiled
@@ -151,12 +159,13 @@ def _settled(state: Any, found: float) -> bool:
 
 
 @compiled
-def _learn_profile(
-    state: Any, profile: int, means: Any, seen: Any, place: int, value: float, rate: float, n: int
-) -> None:
-    if seen[place] > 0:
-        distance = abs(value - float(means[place]))
-        state.usual[profile] = scale(state.usual[profile], distance, n, OVERALL_RATE, CLIP)
+def _learn_profile(state: Any, profile: int, means: Any, seen: Any, place: int, value: float, rate: float) -> None:
+    if place != state.place[profile] or seen[place] == 0:
+        state.place[profile] = place
+        if seen[place] > 0:  # only what was known before this hour or phase began is a forecast
+            state.visits[profile] += 1
+            distance = abs(value - float(means[place]))
+            state.usual[profile] = scale(state.usual[profile], distance, state.visits[profile], VISIT_RATE, CLIP)
     seen[place] = min(int(seen[place]) + 1, MOST_SEEN)
     means[place] = mean(float(means[place]), value, int(seen[place]), rate)
 

@@ -92,8 +92,7 @@ def the_recent_mean_is_on_the_named_side(seen: Seen) -> str | None:
     told, direction = seen.told, seen.alert.direction
     if told.expected is None or not direction:
         return "no expected value or no direction"
-    first = min(seen.since, len(seen.values) - 10)
-    recent = float(np.mean(seen.values[max(first, 0) :]))
+    recent = float(np.mean(seen.values[-10:]))
     if (recent - told.expected) * direction < 0:
         return f"direction {direction}, but the recent mean is {recent:.6g} beside expected {told.expected:.6g}"
     return None
