@@ -26,6 +26,18 @@ class PipelineError(ValueError):
     """A pipeline cannot be made; the message says why and what to do."""
 
 
+class Select(compose.Select):
+    """River's, with the readings in the order of their names.
+
+    River keeps the names as a set, whose order differs from process to process. A step after it that joins two names
+    would call a reading by another name after a restart.
+    """
+
+    def __init__(self, *keys: str) -> None:
+        super().__init__(*keys)
+        self.keys = dict.fromkeys(sorted(keys))
+
+
 def make_pipeline(steps: Sequence[Mapping[str, Parameters]], seed: int = 0) -> Any:
     """Return a new estimator: transformers of River, and a detector of River as the last step.
 
@@ -124,7 +136,7 @@ def _try(estimator: Any, steps: Sequence[Mapping[str, Parameters]]) -> None:
 @cache
 def _classes() -> dict[str, type]:
     found = ((name, getattr(module, name, None)) for module in MODULES for name in module.__all__)
-    return {name: kind for name, kind in found if inspect.isclass(kind)}
+    return {name: kind for name, kind in found if inspect.isclass(kind)} | {"Select": Select}
 
 
 @cache

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -259,6 +262,21 @@ def test_an_unknown_name_names_the_nearest():
 def test_a_wrong_parameter_names_the_right_ones():
     with pytest.raises(DetectorError, match="its parameters: n_trees, height"):
         detector_factory(DetectorSettings(name="river.HalfSpaceTrees", parameters={"trees": 3}))
+
+
+def test_a_pipeline_takes_readings_in_one_order_in_every_process():
+    program = (
+        "from detectors.river_pipeline import make_step\n"
+        "step = make_step({'Select': ['c', 'a', 'e', 'b', 'd']}).clone()\n"
+        "print(list(step.transform_one(dict.fromkeys('edcba', 1.0))))"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", program], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert told[0] == told[1] == b"['a', 'b', 'c', 'd', 'e']\n"
 
 
 @pytest.mark.parametrize(
