@@ -148,7 +148,7 @@ class RiverDetector(Detector):
         return hmac.digest(self.state_key, pickled, hashlib.sha256)
 
 
-EXCESS = np.dtype([("n", "<i8"), ("mean", "<f8"), ("usual", "<f8"), ("calibration", CALIBRATION)])
+EXCESS = np.dtype([("n", "<i8"), ("level", "<f8"), ("usual", "<f8"), ("calibration", CALIBRATION)])
 """What is known of an estimator's raw scores."""
 
 
@@ -157,11 +157,11 @@ def _excess(state: Any, score: float) -> float:
     """Return the p-value of how far a raw score lies above their mean, then learn it; no number is as usual."""
     if not math.isfinite(score):
         return 1.0
-    above, p_value = score - state.mean, 1.0
+    above, p_value = score - state.level, 1.0
     if state.usual > 0.0:
         p_value = calibrate(state.calibration, max(above / state.usual, 0.0))
     if state.n > 0:
         state.usual = scale(state.usual, abs(above), state.n, RATE, CLIP)
     state.n += 1
-    state.mean = mean(state.mean, score, state.n, RATE)
+    state.level = mean(state.level, score, state.n, RATE)
     return p_value
