@@ -86,5 +86,5 @@ def test_a_detector_of_river_means_what_it_says_where_its_scores_have_no_bounds(
 @pytest.mark.parametrize("name", ["river.GaussianScorer", "river.HalfSpaceTrees"])
 def test_one_whose_scores_have_bounds_does_not_cry_wolf(name):
     often, seldom, _ = measure_detector(name, "gaussian", SEEDS[:2], 6_000, 2_000)
-    assert 0.5 <= often <= WITHIN
+    assert 0.4 <= often <= WITHIN
     assert seldom <= WITHIN

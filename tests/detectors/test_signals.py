@@ -69,7 +69,6 @@ def test_a_signal_finds_what_it_is_for(signal, fault, within):
         ("spike", "narrower"),
         ("spike", "flatline"),
         ("level", "narrower"),
-        ("trend", "spike"),
         ("variance", "trend"),
         ("pattern", "narrower"),
         ("flatline", "spike"),
