@@ -134,10 +134,12 @@ def measure_detector(
         columns = [SHAPES[shape](chance, count).tolist() for _ in range(values)]
         detector = detector_factory(DetectorSettings(name=name))()
         names = [f"v{i}" for i in range(values)]
-        given = np.array([
-            detector.process_one(dict(zip(names, x, strict=True)), INTERVAL * i).p_value
-            for i, x in enumerate(zip(*columns, strict=True))
-        ])
+        given = np.array(
+            [
+                detector.process_one(dict(zip(names, x, strict=True)), INTERVAL * i).p_value
+                for i, x in enumerate(zip(*columns, strict=True))
+            ]
+        )
         shares.append([(given[burn_in:] <= level).mean() / level for level in LEVELS])
     return tuple(map(float, np.mean(shares, axis=0)))
 

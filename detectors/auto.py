@@ -171,7 +171,7 @@ class Auto(Detector):
             names, source, values, joint = msgspec.convert(parts, tuple[list[str], bytes, bytes, bytes])
             sources, records = np.frombuffer(source, SOURCE).copy(), np.frombuffer(values, VALUE).copy()
             if len(sources) != 1 or len(records) != len(names) or len(set(names)) != len(names):
-                raise ValueError("its names and records do not go together")
+                raise ValueError("its names and records do not go together")  # noqa: TRY301
         except ValueError as error:
             raise SnapshotError(f"this is no state of the detector auto ({error}): reset the source's state") from error
         restored = Joint() if joint else None

@@ -94,8 +94,9 @@ class Joint(Detector):
 
     Mean and covariance are learned exponentially weighted, of events that look anomalous two hundred times more slowly.
     The distance (Hotelling's T²) is taken of the event's deviations, for outliers and broken correlations, and of their
-    mean over the last seventy or so, for small deviations that last; the smaller p-value counts, doubled. The covariance is
-    shrunk towards its diagonal (Ledoit and Wolf 2004, with a fixed weight). Values beyond the first 64 are left out.
+    mean over the last seventy or so, for small deviations that last; the smaller p-value counts, doubled. The
+    covariance is shrunk towards its diagonal (Ledoit and Wolf 2004, with a fixed weight). Values beyond the first 64
+    are left out.
 
     Cost: about 3 µs an event of eight values. State: 16 bytes for each pair of values, and 0.7 KB.
 
@@ -189,9 +190,11 @@ class Joint(Detector):
             size = len(names)
             records, vectors = np.frombuffer(record, STATE).copy(), np.frombuffer(numbers).copy()
             if len(records) != 1 or len(vectors) != 2 * (size + 1) * size or len(set(names)) != size:
-                raise ValueError("its names and numbers do not go together")
+                raise ValueError("its names and numbers do not go together")  # noqa: TRY301
         except ValueError as error:
-            raise SnapshotError(f"this is no state of the detector {KIND} ({error}): reset the source's state") from error
+            raise SnapshotError(
+                f"this is no state of the detector {KIND} ({error}): reset the source's state"
+            ) from error
         self._record = records
         self._mean, self._recent, covariance, precision = np.split(vectors, [size, 2 * size, (2 + size) * size])
         self._covariance, self._precision = covariance.reshape(size, size), precision.reshape(size, size)

@@ -81,7 +81,7 @@ class Signal(Detector):
         try:
             kind, events, states = msgspec.convert(parts, tuple[str, int, dict[str, bytes]])
             if kind != self.kind:
-                raise ValueError(f"it is one of {kind}")
+                raise ValueError(f"it is one of {kind}")  # noqa: TRY301
             restored = {name: _record(state, self.state) for name, state in states.items()}
         except ValueError as error:
             raise SnapshotError(

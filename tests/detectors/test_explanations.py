@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -38,7 +39,8 @@ def test_what_is_expected_lies_within_its_bounds_and_usual_values_do_too():
     detector, chance = after_usual(4)
     inside = 0
     for i in range(1000):
-        score = detector.process_one({"flow": chance.gauss(50, 1), "heat": chance.gauss(0, 1)}, START + 60.0 * (1000 + i))
+        x = {"flow": chance.gauss(50, 1), "heat": chance.gauss(0, 1)}
+        score = detector.process_one(x, START + 60.0 * (FAULT + i))
         for value in score.values.values():
             assert value.lower < value.expected < value.upper
             inside += value.lower <= value.value <= value.upper
@@ -60,7 +62,7 @@ def test_what_is_missing_is_said_and_in_time_there_is_nothing():
     assert {one.split(":")[0] for one in said[0].missing} == {
         "level", "pattern", "variance", "trend and rare", "season", "joint",
     }  # fmt: skip
-    assert all(len(after.missing) <= len(before.missing) for before, after in zip(said, said[1:], strict=False))
+    assert all(len(after.missing) <= len(before.missing) for before, after in pairwise(said))
     assert [score.warm_up for score in said] == sorted(score.warm_up for score in said)
     assert said[-1].missing == ()
     assert said[-1].warm_up == 1.0
