@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import numpy as np
 
 from detectors import peers
-from detectors.base import Detector, SnapshotError
+from detectors.base import Detector, SnapshotError, parts_of
 from detectors.calibration import SMALLEST
 from detectors.judgement import (
     FLATLINE,
@@ -180,24 +179,19 @@ class Auto(Detector):
 
     def restore(self, state: bytes) -> None:
         """Take up a state that ``snapshot`` gave."""
+        parts = parts_of(state, FORMAT, "the detector auto")
         try:
-            version, *rest = msgspec.msgpack.decode(state, type=list[Any])
-            if version == FORMAT:
-                names, source, values, joint = msgspec.convert(rest, tuple[list[str], bytes, bytes, bytes])
-                self._source = np.frombuffer(source, SOURCE, 1).copy()
-                self._values = np.frombuffer(values, VALUE, len(names)).copy()
-        except (msgspec.DecodeError, ValueError, TypeError) as error:
+            names, source, values, joint = msgspec.convert(parts, tuple[list[str], bytes, bytes, bytes])
+            sources, records = np.frombuffer(source, SOURCE).copy(), np.frombuffer(values, VALUE).copy()
+            if len(sources) != 1 or len(records) != len(names) or len(set(names)) != len(names):
+                raise ValueError("its names and records do not go together")  # noqa: TRY301
+        except ValueError as error:
             raise SnapshotError(f"this is no state of the detector auto ({error}): reset the source's state") from error
-        if version != FORMAT:
-            raise SnapshotError(
-                f"the state of the detector auto has format {version}, this program reads {FORMAT}: run the version"
-                " that wrote it, or reset the source's state"
-            )
+        restored = Joint() if joint else None
+        if restored is not None:
+            restored.restore(joint)
+        self._source, self._values, self._joint = sources, records, restored
         self._places = {name: i for i, name in enumerate(names)}
-        self._joint = None
-        if joint:
-            self._joint = Joint()
-            self._joint.restore(joint)
         self._hour = -1.0
         self._arrange(())
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import msgspec
 from river.base import AnomalyDetector
 
 from detectors.score import Score
@@ -61,3 +63,31 @@ class Detector(AnomalyDetector):
 
 class SnapshotError(ValueError):
     """A snapshot cannot be restored; the message says why and what to do."""
+
+
+def parts_of(state: bytes, version: int, what: str) -> list[Any]:
+    """Return the parts of a MessagePack state that begins with its format's number.
+
+    Raises
+    ------
+    detectors.base.SnapshotError
+        If it is no such state, or of another format.
+
+    Examples
+    --------
+    >>> parts_of(msgspec.msgpack.encode((2, "spike", 7)), 2, "the detector spike")
+    ['spike', 7]
+
+    """
+    try:
+        found, *parts = msgspec.msgpack.decode(state, type=list[Any])
+    except (msgspec.DecodeError, ValueError) as error:
+        raise SnapshotError(f"this is no state of {what} ({error}): reset the source's state") from error
+    if not isinstance(found, int):
+        raise SnapshotError(f"this is no state of {what}: reset the source's state")
+    if found != version:
+        raise SnapshotError(
+            f"the state of {what} has format {found}, this program reads {version}: run the version that wrote it, or"
+            " reset the source's state"
+        )
+    return parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import tempfile
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 import numba
 import numba.core.config
+import numpy as np
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -53,5 +55,26 @@ def compiled(function: Function) -> Function:
     3.0
 
     """
+    if numba.core.config.DISABLE_JIT:
+        return _plain(function)
     made: Function = numba.njit(cache=CODE_CACHE is not None and "<" not in function.__code__.co_filename)(function)
     return made
+
+
+def _plain(function: Function) -> Function:
+    """Let a function that is not compiled read the fields of records as attributes, as compiled code does."""
+
+    @functools.wraps(function)
+    def plain(*given: Any, **named: Any) -> Any:
+        return function(*map(_with_attributes, given), **named)
+
+    return plain  # type: ignore[return-value]
+
+
+def _with_attributes(given: Any) -> Any:
+    """Return a view of a record or of an array of records; anything else as it is."""
+    if isinstance(given, np.ndarray) and given.dtype.names:
+        return given.view(np.recarray)
+    if isinstance(given, np.void) and not isinstance(given, np.record):
+        return given.view((np.record, given.dtype))
+    return given

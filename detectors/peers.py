@@ -44,6 +44,8 @@ def pool(priors: Sequence[bytes]) -> dict[str, Counts]:
         except msgspec.DecodeError:
             continue
         for name, row in counts.items() if version == FORMAT else ():
+            if len(row) != 2 * BINS * (1 if name == SOURCE_KEY else len(KINDS)):
+                continue
             rows = np.frombuffer(row, "<u2").reshape(-1, BINS).astype(float)
             gathered.setdefault(name, []).append(rows / np.maximum(rows.sum(axis=1, keepdims=True), 1.0))
     return {name: np.mean(rows, axis=0) for name, rows in gathered.items()}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from river import preprocessing
 from river.base import SupervisedAnomalyDetector
 
-from detectors.base import Detector, SnapshotError
+from detectors.base import Detector, SnapshotError, parts_of
 from detectors.calibration import CALIBRATION, calibrate
 from detectors.compiled import compiled
 from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
@@ -112,17 +112,17 @@ class RiverDetector(Detector):
 
     def restore(self, state: bytes) -> None:
         """Take up a state that ``snapshot`` gave, if it is signed with this ``state_key``."""
+        parts = parts_of(state, FORMAT, "a detector of River")
         try:
-            version, plain, signature, pickled = msgspec.msgpack.decode(state, type=tuple[int, Any, bytes, bytes])
-        except (msgspec.DecodeError, ValueError) as error:
+            plain, signature, pickled = msgspec.convert(parts, tuple[Any, bytes, bytes])
+            events, arrivals, calibrations = msgspec.convert(plain, tuple[int, bytes, dict[str, bytes]])
+            arrived = np.frombuffer(arrivals, arrival.STATE, 1).copy()
+            known = {name: np.frombuffer(record, EXCESS, 1).copy() for name, record in calibrations.items()}
+        except ValueError as error:
             raise SnapshotError(f"this is no state of a detector of River ({error}): reset the state") from error
-        if version != FORMAT:
-            raise SnapshotError(f"the state has format {version}, this program reads {FORMAT}: reset the state")
         if not hmac.compare_digest(signature, self._sign(pickled)):
             raise SnapshotError("the state is not signed with this state key: set the key that wrote it, or reset it")
-        self._events, arrivals, calibrations = msgspec.convert(plain, tuple[int, bytes, dict[str, bytes]])
-        self._arrival = np.frombuffer(arrivals, arrival.STATE, 1).copy()
-        self._calibrations = {name: np.frombuffer(record, EXCESS, 1).copy() for name, record in calibrations.items()}
+        self._events, self._arrival, self._calibrations = events, arrived, known
         self._models = pickle.loads(pickled)  # noqa: S301  its signature has been checked
 
     def _raw(self, x: Mapping[str, float]) -> dict[str, float]:
@@ -148,7 +148,7 @@ class RiverDetector(Detector):
         return hmac.digest(self.state_key, pickled, hashlib.sha256)
 
 
-EXCESS = np.dtype([("n", "<i8"), ("mean", "<f8"), ("usual", "<f8"), ("calibration", CALIBRATION)])
+EXCESS = np.dtype([("n", "<i8"), ("level", "<f8"), ("usual", "<f8"), ("calibration", CALIBRATION)])
 """What is known of an estimator's raw scores."""
 
 
@@ -157,11 +157,11 @@ def _excess(state: Any, score: float) -> float:
     """Return the p-value of how far a raw score lies above their mean, then learn it; no number is as usual."""
     if not math.isfinite(score):
         return 1.0
-    above, p_value = score - state.mean, 1.0
+    above, p_value = score - state.level, 1.0
     if state.usual > 0.0:
         p_value = calibrate(state.calibration, max(above / state.usual, 0.0))
     if state.n > 0:
         state.usual = scale(state.usual, abs(above), state.n, RATE, CLIP)
     state.n += 1
-    state.mean = mean(state.mean, score, state.n, RATE)
+    state.level = mean(state.level, score, state.n, RATE)
     return p_value

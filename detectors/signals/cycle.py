@@ -18,7 +18,7 @@ AS_GOOD = 0.9
 WHOLE = 0.1
 """A peak this near to a whole lag is taken to be there: most periods are whole numbers of events."""
 
-STATE = np.dtype([("cells", "<f4", CELLS), ("filled", "<i4"), ("size", "<i4"), ("inside", "<i4"), ("sum", "<f8")])
+STATE = np.dtype([("cells", "<f4", CELLS), ("filled", "<i4"), ("width", "<i4"), ("inside", "<i4"), ("total", "<f8")])
 
 
 @compiled
@@ -29,20 +29,20 @@ def find_period(state: Any, value: float) -> float:
     shortest lag at which their autocorrelation has a peak nearly as high as any, placed between cells by a parabola. So
     periods of 4 to 1,024 events are found, of which two or more must have passed.
     """
-    if state.size == 0:
-        state.size = 1
-    state.sum += value
+    if state.width == 0:
+        state.width = 1
+    state.total += value
     state.inside += 1
-    if state.inside < state.size:
+    if state.inside < state.width:
         return 0.0
-    state.cells[state.filled] = state.sum / state.size
+    state.cells[state.filled] = state.total / state.width
     state.filled += 1
-    state.sum, state.inside = 0.0, 0
+    state.total, state.inside = 0.0, 0
     if state.filled < CELLS:
         return 0.0
-    period = _best_lag(state.cells) * state.size
+    period = _best_lag(state.cells) * state.width
     state.filled = 0
-    state.size = 1 if state.size == LARGEST_CELL else 2 * state.size
+    state.width = 1 if state.width == LARGEST_CELL else 2 * state.width
     return period
 
 

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import Detector, SnapshotError
+from detectors.base import Detector, SnapshotError, parts_of
 from detectors.calibration import CALIBRATION, PATIENT_BLOCK, PATIENT_PART, SMALLEST, calibrate
 from detectors.compiled import compiled
 from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
@@ -95,7 +95,8 @@ class Joint(Detector):
     Mean and covariance are learned exponentially weighted, of events that look anomalous two hundred times more slowly.
     The distance (Hotelling's T²) is taken of the event's deviations, for outliers and broken correlations, and of their
     mean over the last seventy or so, for small deviations that last; the smaller p-value counts, doubled. The
-    covariance is shrunk towards its diagonal (Ledoit and Wolf 2004, with a fixed weight). Values beyond the first 64 are left out.
+    covariance is shrunk towards its diagonal (Ledoit and Wolf 2004, with a fixed weight). Values beyond the first 64
+    are left out.
 
     Cost: about 3 µs an event of eight values. State: 16 bytes for each pair of values, and 0.7 KB.
 
@@ -183,18 +184,20 @@ class Joint(Detector):
 
     def restore(self, state: bytes) -> None:
         """Take up a state that ``snapshot`` gave."""
+        parts = parts_of(state, FORMAT, f"the detector {KIND}")
         try:
-            version, names, record, numbers = msgspec.msgpack.decode(state, type=tuple[int, list[str], bytes, bytes])
-            vectors, size = np.frombuffer(numbers).copy(), len(names)
-            parts = np.split(vectors, [size, 2 * size, (2 + size) * size])
-            shape = (size, size)
-            self._record = np.frombuffer(record, STATE).copy()
-            self._mean, self._recent = parts[0], parts[1]
-            self._covariance, self._precision = parts[2].reshape(shape), parts[3].reshape(shape)
-        except (msgspec.DecodeError, ValueError) as error:
-            raise SnapshotError(f"this is no state of {KIND!r} ({error}): reset the source's state") from error
-        if version != FORMAT:
-            raise SnapshotError(f"the state of {KIND!r} has format {version}, not {FORMAT}: reset the source's state")
+            names, record, numbers = msgspec.convert(parts, tuple[list[str], bytes, bytes])
+            size = len(names)
+            records, vectors = np.frombuffer(record, STATE).copy(), np.frombuffer(numbers).copy()
+            if len(records) != 1 or len(vectors) != 2 * (size + 1) * size or len(set(names)) != size:
+                raise ValueError("its names and numbers do not go together")  # noqa: TRY301
+        except ValueError as error:
+            raise SnapshotError(
+                f"this is no state of the detector {KIND} ({error}): reset the source's state"
+            ) from error
+        self._record = records
+        self._mean, self._recent, covariance, precision = np.split(vectors, [size, 2 * size, (2 + size) * size])
+        self._covariance, self._precision = covariance.reshape(size, size), precision.reshape(size, size)
         self._places, self._told = {name: i for i, name in enumerate(names)}, np.zeros(size)
 
     def _add(self, new: list[str], x: Mapping[str, float]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import msgspec
 import numpy as np
 
-from detectors.base import Detector, SnapshotError
+from detectors.base import Detector, SnapshotError, parts_of
 from detectors.calibration import SMALLEST
 from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
 
@@ -77,16 +77,20 @@ class Signal(Detector):
 
     def restore(self, state: bytes) -> None:
         """Take up a state that ``snapshot`` gave."""
+        parts = parts_of(state, FORMAT, f"the detector {self.kind}")
         try:
-            version, kind, events, states = msgspec.msgpack.decode(state, type=tuple[int, str, int, dict[str, bytes]])
-            if (version, kind) != (FORMAT, self.kind):
-                raise SnapshotError(
-                    f"this is a state of {kind!r} in format {version}, not of {self.kind!r} in format {FORMAT}:"
-                    " run the version that wrote it, or reset the source's state"
-                )
-            restored = {name: np.frombuffer(record, self.state).copy()[0] for name, record in states.items()}
-        except (msgspec.DecodeError, ValueError, IndexError) as error:
-            if isinstance(error, SnapshotError):
-                raise
-            raise SnapshotError(f"this is no state of {self.kind!r} ({error}): reset the source's state") from error
+            kind, events, states = msgspec.convert(parts, tuple[str, int, dict[str, bytes]])
+            if kind != self.kind:
+                raise ValueError(f"it is one of {kind}")  # noqa: TRY301
+            restored = {name: _record(state, self.state) for name, state in states.items()}
+        except ValueError as error:
+            raise SnapshotError(
+                f"this is no state of the detector {self.kind} ({error}): reset the source's state"
+            ) from error
         self._events, self._states = events, restored
+
+
+def _record(state: bytes, kind: np.dtype[np.void]) -> Any:
+    if len(state) != kind.itemsize:
+        raise ValueError(f"a record has {len(state)} bytes, not {kind.itemsize}")
+    return np.frombuffer(state, kind).copy()[0]
