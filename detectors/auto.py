@@ -139,7 +139,7 @@ class Auto(Detector):
         found, values = self._found(x, values, joint_p, arrival_p, time)
         if anew:
             self._learn_anew()
-        p_value = max(p_value, SMALLEST)
+        p_value = max(p_value, SMALLEST) if x else 1.0
         warm_up, missing = self._warm_up(time)
         return Score(p_value, anomaly_score(p_value), found, values, warm_up, missing)
 

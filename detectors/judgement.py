@@ -10,6 +10,7 @@ import numpy as np
 from detectors.calibration import BLOCK, CALIBRATION, calibrate
 from detectors.compiled import compiled
 from detectors.signals import arrival, counter, flatline, level, pattern, rare, season, spike, trend, variance
+from detectors.signals.mean import UNCLIPPED
 
 KINDS = ("spike", "level", "trend", "variance", "season", "pattern", "rare", "flatline")
 SPIKE, LEVEL, TREND, VARIANCE, SEASON, PATTERN, RARE, FLATLINE = range(len(KINDS))
@@ -31,6 +32,9 @@ EVIDENCE_PART = 4
 
 TOLD = ("expected", "lower", "upper", "contribution", "level", "level_lower", "level_upper")
 """What is told of a value: what its season foretells, else its level of the moment; not a number where unknown."""
+
+WILDEST = 1e4
+"""A value farther than so many usual distances from the level of the moment is taken for one that far."""
 
 LARGEST_VALUE, LARGEST = 1e150, 1e30
 """Larger values are taken for the first, larger multiples of a value's unit for the second."""
@@ -108,6 +112,9 @@ def judge(
 @compiled
 def _judge_value(value: Any, x: float, t: float, row: Any) -> None:
     z = min(max(counter.represent(value.counter, x, t), -LARGEST), LARGEST)
+    if value.spike.n > UNCLIPPED and value.spike.usual > 0.0:
+        most = WILDEST * value.spike.usual  # a wilder one would be learned for thousands of events
+        z = min(max(z, value.spike.level - most), value.spike.level + most)
     row[SPIKE] = spike.process(value.spike, z, t)
     row[LEVEL] = level.process(value.level, z, t)
     row[TREND] = trend.process(value.trend, z, t)

@@ -69,9 +69,32 @@ def _best_lag(cells: Any) -> float:
     if highest < LEAST_CORRELATION:
         return 0.0
     for lag in range(SHORTEST_LAG, LONGEST_LAG + 1):
-        left, here, right = correlations[lag - 1], correlations[lag], correlations[lag + 1]
-        if left < here >= right and here >= AS_GOOD * highest:
-            bend = left - 2.0 * here + right
-            beside = 0.5 * (left - right) / bend if bend < 0.0 else 0.0
-            return lag + (beside if abs(beside) > WHOLE else 0.0)
+        if _is_peak(correlations, lag) and correlations[lag] >= AS_GOOD * highest:
+            return _refined(correlations, lag, AS_GOOD * highest)
     return 0.0
+
+
+@compiled
+def _is_peak(correlations: Any, lag: int) -> bool:
+    return bool(correlations[lag - 1] < correlations[lag] >= correlations[lag + 1])
+
+
+@compiled
+def _refined(correlations: Any, lag: int, enough: float) -> float:
+    """Return the period from the farthest of its multiples that still has a peak: the farther, the more exact."""
+    period = _between(correlations, lag)
+    for times in range(2, LONGEST_LAG // lag + 1):
+        near = round(period * times)
+        for beside in range(max(near - 1, SHORTEST_LAG), min(near + 2, LONGEST_LAG + 1)):
+            if _is_peak(correlations, beside) and correlations[beside] >= enough:
+                period = _between(correlations, beside) / times
+    return period
+
+
+@compiled
+def _between(correlations: Any, lag: int) -> float:
+    """Return where between the lags a peak is, by a parabola; one near a whole lag is taken to be there."""
+    left, here, right = correlations[lag - 1], correlations[lag], correlations[lag + 1]
+    bend = left - 2.0 * here + right
+    beside = 0.5 * (left - right) / bend if bend < 0.0 else 0.0
+    return float(lag + (beside if abs(beside) > WHOLE else 0.0))

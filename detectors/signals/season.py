@@ -18,8 +18,8 @@ HOURS, WEEK_HOURS, PHASES = 24, 168, 32
 HOUR_RATE, WEEK_RATE, PHASE_RATE = 0.03, 0.06, 0.03
 OVERALL_RATE, VISIT_RATE, CLIP = 0.005, 0.02, 10.0
 MOST_SEEN = 200
-OTHER_PERIOD = 0.05
-"""Share by which a period must differ to be another one."""
+TRIAL = 4
+"""Times for which a found period is tried."""
 CLEARLY = 0.8
 """A found period must bring the usual distance down to this share of what it is without."""
 TELLING = 0.6
@@ -137,7 +137,7 @@ def _learn(state: Any, value: float, t: float) -> None:
     _learn_profile(state, DAILY, state.hours, state.hours_seen, hour, value, HOUR_RATE)
     _learn_profile(state, WEEKLY, state.week, state.week_seen, week, value, WEEK_RATE)
     found = find_period(state.cycle, value) * state.gap
-    if found > 0.0 and not _settled(state, found):
+    if found > 0.0 and not _settled(state):
         state.period, state.period_from, state.visits[CYCLIC] = found, t, 0
         state.usual[CYCLIC] = 0.0
         for each in range(PHASES):
@@ -148,14 +148,12 @@ def _learn(state: Any, value: float, t: float) -> None:
 
 
 @compiled
-def _settled(state: Any, found: float) -> bool:
-    """Say whether the known period is as good as the one just found: about the same, or of proven use."""
+def _settled(state: Any) -> bool:
+    """Say whether the known period is kept although one has just been found: it foretells well, or is on trial."""
     if state.period <= 0.0:
         return False
-    if abs(found - state.period) <= OTHER_PERIOD * state.period:
-        return True
-    proven = state.newest - state.period_from >= 3 * state.period
-    return state.usual[CYCLIC] < CLEARLY * state.usual[OVERALL] or not proven
+    on_trial = state.newest - state.period_from < TRIAL * state.period
+    return on_trial or state.usual[CYCLIC] < TELLING * state.usual[OVERALL]
 
 
 @compiled

@@ -15,8 +15,11 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from benchmarks.calibration import DETECTORS, SHAPES, Ratios, measure, measure_detector, measure_joint
+from detectors.calibration import Calibrator
 
 SEEDS, COUNT, BURN_IN = range(1, 13), 40_000, 15_000
 WITHIN = 1.5
@@ -88,3 +91,13 @@ def test_one_whose_scores_have_bounds_does_not_cry_wolf(name):
     often, seldom, _ = measure_detector(name, "gaussian", SEEDS[:2], 6_000, 2_000)
     assert 0.4 <= often <= WITHIN
     assert seldom <= WITHIN
+
+
+@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=200))
+@settings(max_examples=50, deadline=None)
+def test_a_higher_score_never_has_a_higher_p_value(scores):
+    calibrator = Calibrator()
+    for score in scores:
+        calibrator.process_one(score)
+    p_values = [calibrator.p_value(score) for score in sorted(scores)]
+    assert p_values == sorted(p_values, reverse=True)

@@ -29,7 +29,6 @@ def test_the_unit_does_not_matter(scale):
     assert p_values(detector, [80.0 * scale], 1500)[0] <= 1e-4
 
 
-@pytest.mark.xfail(strict=True, reason="one wild value is learned in full by the slow means, for 14,000 events")
 def test_one_wild_value_is_forgotten():
     detector = Auto()
     p_values(detector, noise(1500))
