@@ -16,7 +16,7 @@ from detectors.signals.signal import Signal
 HOUR, DAY, WEEK = 3600.0, 86_400.0, 604_800.0
 HOURS, WEEK_HOURS, PHASES = 24, 168, 32
 HOUR_RATE, WEEK_RATE, PHASE_RATE = 0.03, 0.06, 0.03
-OVERALL_RATE, VISIT_RATE, CLIP = 0.005, 0.02, 10.0
+OVERALL_RATE, VISIT_RATE, CLIP = 0.005, 0.005, 10.0
 MOST_SEEN = 200
 TRIAL = 4
 """Times for which a found period is tried."""

@@ -85,12 +85,12 @@ def its_bounds_hold_the_expected(seen: Seen) -> str | None:
 
 
 def its_bounds_hold_most_of_what_was(seen: Seen) -> str | None:
-    """Bounds that are far too narrow or wide are no help: the width must be of the order of how values vary."""
-    told, recent = seen.told, seen.before[-500:]
-    if told.lower is None or told.upper is None or len(recent) < 100:
+    """Bounds that are far too narrow or wide are no help: no wider than all there has been."""
+    told = seen.told
+    if told.lower is None or told.upper is None or len(seen.before) < 100:
         return None
-    spread = float(np.quantile(recent, 0.99) - np.quantile(recent, 0.01))
-    if spread and told.upper - told.lower > 20 * spread:
+    spread = float(np.ptp(seen.before))
+    if spread and told.upper - told.lower > 1.01 * spread:
         return f"bounds {told.lower:.6g} to {told.upper:.6g} are {(told.upper - told.lower) / spread:.0f} x the spread"
     return None
 

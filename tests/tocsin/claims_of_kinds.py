@@ -103,25 +103,31 @@ def the_level_has_moved(seen: Seen) -> str | None:
     if len(seen.values) < 260:
         return None
     past = seen.values[-2_000:]
-    tens = np.convolve(past, np.full(10, 0.1), "valid")
-    usual = np.convolve(past, np.full(200, 0.005), "valid")
-    distances = np.abs(tens[200:] - usual[: len(tens) - 200])
-    limit = float(np.quantile(distances[:-10], 0.9)) if len(distances) > 20 else 0.0
+    distances = np.abs(faded(past, 0.1) - faded(past, 0.005))[20:]
+    limit = float(np.quantile(distances[:-10], 0.9))
     return None if distances[-1] >= limit else f"the level is {distances[-1]:.6g} away; of late 90 % within {limit:.6g}"
 
 
-def the_slope_has_the_named_sign(seen: Seen) -> str | None:
-    recent = seen.values[min(seen.since, len(seen.values) - 30) :] if len(seen.values) >= 30 else seen.values
-    slope = float(np.polyfit(np.arange(len(recent)), recent, 1)[0])
-    return f"direction {seen.alert.direction}, slope {slope:.3g}" if slope * seen.alert.direction < 0 else None
+def faded(values: Numbers, rate: float) -> Numbers:
+    """Return the running means of a series: plain at first, then exponentially weighted."""
+    means, mean = np.empty(len(values)), 0.0
+    for n, value in enumerate(values.tolist(), 1):
+        mean += (value - mean) * max(rate, 1.0 / n)
+        means[n - 1] = mean
+    return means
+
+
+def the_last_fifty_have_moved_to_the_named_side(seen: Seen) -> str | None:
+    """What a trend is: the mean of the last fifty beside that of the last thousand."""
+    moved = float(faded(seen.values, 0.02)[-1] - faded(seen.values, 0.001)[-1])
+    return f"direction {seen.alert.direction}, moved by {moved:.3g}" if moved * seen.alert.direction < 0 else None
 
 
 def the_spread_has_changed(seen: Seen) -> str | None:
     if len(seen.values) < 260:
         return None
-    recent = seen.values[min(seen.since, len(seen.values) - 30) :]
-    usual = seen.values[: -len(recent)][-300:]
-    now, then = float(np.std(np.diff(recent))), float(np.std(np.diff(usual)))
+    deviations = np.abs(seen.values - faded(seen.values, 0.06))
+    now, then = float(faded(deviations, 0.1)[-1]), float(np.mean(deviations[-210:-10]))
     grown = now > then
     if seen.alert.direction and (seen.alert.direction > 0) is not grown:
         return f"direction {seen.alert.direction}, but the spread went from {then:.6g} to {now:.6g}"
@@ -149,24 +155,36 @@ def the_expected_is_usual_at_this_hour(seen: Seen) -> str | None:
 
 
 def the_shape_is_new(seen: Seen, length: int = 16) -> str | None:
-    """The last stretch is farther from its nearest like than nine of ten earlier stretches are from theirs."""
+    """The last stretch is farther from its nearest like than most earlier stretches are from theirs.
+
+    As a pattern is told: of the values as they are, or of what is left of them beside their slow mean.
+    """
     if len(seen.values) < 10 * length:
         return None
-    shapes = sliding_window_view(seen.values[-5_000:], length)
+    left = seen.values - faded(seen.values, 0.005)
+    told = [_newness(values[-5_000:], length) for values in (seen.values, left)]
+    if any(distance >= limit for distance, limit in told):
+        return None
+    distance, limit = told[0]
+    return f"shape {distance:.6g} from its nearest like; most are within {limit:.6g}"
+
+
+def _newness(values: Numbers, length: int) -> tuple[float, float]:
+    """Return the distance of the last stretch from its nearest like, and how far three of four are from theirs."""
+    shapes = sliding_window_view(values, length)
 
     def nearest(row: int) -> float:
         earlier = shapes[: max(row - length, 1)]
         return float(np.sqrt(((earlier - shapes[row]) ** 2).sum(axis=1)).min())
 
     rows = np.linspace(4 * length, len(shapes) - length, 100).astype(int)
-    limit = float(np.quantile([nearest(row) for row in rows], 0.9))
-    distance = max(nearest(len(shapes) - 1 - back) for back in range(0, length, 4))
-    return None if distance >= limit else f"shape {distance:.6g} from its nearest like; 90 % are within {limit:.6g}"
+    limit = float(np.quantile([nearest(row) for row in rows], 0.75))
+    return max(nearest(len(shapes) - 1 - back) for back in range(0, length, 4)), limit
 
 
 def the_value_is_rare(seen: Seen) -> str | None:
     share = float(np.mean(seen.before[-5_000:] == seen.told.value))
-    return f"{share:.1%} of the values before are the same" if share > 0.02 else None
+    return f"{share:.1%} of the values before are the same" if share > 0.03 else None
 
 
 def the_values_are_constant_since(seen: Seen) -> str | None:
@@ -213,7 +231,7 @@ OF_KIND: dict[str, tuple[Claim, ...]] = {
         the_value_is_on_the_named_side,
     ),
     "level": (not_long_ago(300), the_recent_mean_is_on_the_named_side, the_level_has_moved),
-    "trend": (not_long_ago(1_000), the_slope_has_the_named_sign),
+    "trend": (not_long_ago(1_000), the_last_fifty_have_moved_to_the_named_side),
     "variance": (not_long_ago(300), the_spread_has_changed),
     "season": (not_long_ago(300), the_expected_is_usual_at_this_hour, the_value_is_on_the_named_side),
     "pattern": (not_long_ago(300), the_shape_is_new),
