@@ -18,17 +18,19 @@ def strongest_of_each_kind(score: Score) -> dict[str, SignalScore]:
 
 def evidence(signal: SignalScore, score: Score) -> dict[str, object]:
     """Return what an alert tells of its peak."""
+    values = {
+        name: AlertValue(value=v.value, expected=v.expected, lower=v.lower, upper=v.upper, contribution=v.contribution)
+        for name, v in score.values.items()
+    }
+    if signal.name in values and signal.expected is not None:  # what the strongest signal compares with may be another
+        own = {"expected": signal.expected, "lower": signal.lower, "upper": signal.upper}
+        values[signal.name] = values[signal.name].model_copy(update=own)
     return {
         "p_value": signal.p_value,
         "anomaly_score": score.anomaly_score,
         "direction": signal.direction,
         "name": signal.name,
-        "values": {
-            name: AlertValue(
-                value=v.value, expected=v.expected, lower=v.lower, upper=v.upper, contribution=v.contribution
-            )
-            for name, v in score.values.items()
-        },
+        "values": values,
         "signals": tuple(
             AlertSignal(kind=s.kind, p_value=s.p_value, name=s.name, started_at=s.started_at)
             for s in score.signals

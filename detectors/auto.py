@@ -257,13 +257,15 @@ class Auto(Detector):
             p_value = row[kind]
             if p_value > WORTH_TELLING:
                 continue
+            if kind == SEASON and _within(seasonal):
+                continue
             told = kind
             if kind == PATTERN:
                 told = _more_specific(row, self._told[i].tolist(), seasonal.value)
-            values[name], direction = self._as_seen_by(told, i, place, seasonal)
-            found.append(
-                SignalScore(VALUE_KINDS[told], max(p_value, SMALLEST), name, direction, self._began(told, place, t))
-            )
+            seen, direction = self._as_seen_by(told, i, place, seasonal)
+            values[name], began = seen, self._began(told, place, t)
+            own = (seen.expected, seen.lower, seen.upper)
+            found.append(SignalScore(VALUE_KINDS[told], max(p_value, SMALLEST), name, direction, began, *own))
 
     def _as_seen_by(self, kind: int, i: int, place: int, seasonal: ValueExplanation) -> tuple[ValueExplanation, int]:
         """Return a value beside what a signal compares it with, and the direction in which it is off."""
@@ -325,6 +327,11 @@ def _more_specific(row: list[float], told: list[float], value: float) -> int:
     if best == SEASON and told[1] <= value <= told[2]:
         return PATTERN
     return best if row[best] <= SPECIFIC else PATTERN
+
+
+def _within(explained: ValueExplanation) -> bool:
+    lower, upper = explained.lower, explained.upper
+    return lower is not None and upper is not None and lower <= explained.value <= upper
 
 
 def _direction(explained: ValueExplanation) -> int:

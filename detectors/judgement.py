@@ -140,7 +140,7 @@ def _expect(value: Any, t: float, told: Any) -> None:
         return
     _bound(value, value.spike.level, spike.allowed(value.spike), told[4:7])
     profile = season.speaks(value.season, t)
-    if season.tells(value.season, profile):
+    if season.tells(value.season, profile, t):
         middle = season.expected(value.season, t, profile)
         _bound(value, middle, season.allowed(value.season, profile), told[0:3])
     else:

@@ -23,6 +23,8 @@ class SignalScore(msgspec.Struct, frozen=True):
         ``1`` above what was expected, ``-1`` below, ``0`` when direction has no meaning.
     started_at
         Approximate start of what the signal sees, epoch seconds; ``None`` means this event.
+    expected, lower, upper
+        What this signal compares the value with, and its bounds, where these are its own.
 
     """
 
@@ -31,6 +33,9 @@ class SignalScore(msgspec.Struct, frozen=True):
     name: str | None = None
     direction: int = 0
     started_at: float | None = None
+    expected: float | None = None
+    lower: float | None = None
+    upper: float | None = None
 
 
 class ValueExplanation(msgspec.Struct, frozen=True):

@@ -18,12 +18,17 @@ HOURS, WEEK_HOURS, PHASES = 24, 168, 32
 HOUR_RATE, WEEK_RATE, PHASE_RATE = 0.03, 0.06, 0.03
 OVERALL_RATE, VISIT_RATE, CLIP = 0.005, 0.005, 10.0
 MOST_SEEN = 200
+LEAST_SHARE = 0.5
+"""A deviation smaller than this share of the values' usual distance from their mean is none worth telling."""
 TRIAL = 4
 """Times for which a found period is tried."""
 CLEARLY = 0.8
 """A found period must bring the usual distance down to this share of what it is without."""
 TELLING = 0.6
 """So must any profile before a deviation from it is an anomaly; until then it only helps to see patterns."""
+
+KNOWN_VISITS = 3
+"""An hour or phase must have come so often before a deviation from it is an anomaly."""
 
 OVERALL, DAILY, WEEKLY, CYCLIC = 0, 1, 2, 3
 
@@ -58,13 +63,15 @@ def process(state: Any, value: float, t: float) -> float:
     if state.n == 0:
         state.first = state.newest = t
     profile = speaks(state, t)
+    telling = tells(state, profile, t)
     best = DAILY if profile == OVERALL else profile  # before it speaks, it learns how far off it is
     p_value = 1.0
     if state.usual[best] > 0.0:
         distance = abs(value - expected(state, t, best))
+        telling = telling and distance >= LEAST_SHARE * state.usual[OVERALL]
         p_value = calibrate(state.calibration, distance / state.usual[best])
     _learn(state, value, t)
-    return p_value if tells(state, profile) else 1.0
+    return p_value if telling else 1.0
 
 
 @compiled
@@ -83,9 +90,18 @@ def speaks(state: Any, t: float) -> int:
 
 
 @compiled
-def tells(state: Any, profile: int) -> bool:
-    """Say whether a profile foretells the values so well that a deviation from it is an anomaly."""
-    return profile != OVERALL and state.usual[profile] < TELLING * state.usual[OVERALL]
+def tells(state: Any, profile: int, t: float) -> bool:
+    """Say whether a profile foretells the values so well that a deviation from it, now, is an anomaly."""
+    if profile == OVERALL or state.usual[profile] >= TELLING * state.usual[OVERALL]:
+        return False
+    length = state.period / PHASES if profile == CYCLIC else HOUR
+    if profile == DAILY:
+        seen = int(state.hours_seen[hour_of_day(state, t)])
+    elif profile == WEEKLY:
+        seen = int(state.week_seen[hour_of_week(state, t)])
+    else:
+        seen = int(state.phases_seen[phase(state, t)])
+    return seen >= min(KNOWN_VISITS * max(1.0, length / max(state.gap, 1e-9)), float(MOST_SEEN))
 
 
 @compiled

@@ -85,12 +85,12 @@ def its_bounds_hold_the_expected(seen: Seen) -> str | None:
 
 
 def its_bounds_hold_most_of_what_was(seen: Seen) -> str | None:
-    """Bounds that are far too narrow or wide are no help: no wider than all there has been."""
+    """Bounds that are far too narrow or wide are no help: no more than twice as wide as all there has been."""
     told = seen.told
     if told.lower is None or told.upper is None or len(seen.before) < 100:
         return None
     spread = float(np.ptp(seen.before))
-    if spread and told.upper - told.lower > 1.01 * spread:
+    if spread and told.upper - told.lower > 2 * spread:
         return f"bounds {told.lower:.6g} to {told.upper:.6g} are {(told.upper - told.lower) / spread:.0f} x the spread"
     return None
 

@@ -102,9 +102,11 @@ def the_level_has_moved(seen: Seen) -> str | None:
     """The last ten are farther from the 200 before than nine of ten such stretches of late were."""
     if len(seen.values) < 260:
         return None
-    past = seen.values[-2_000:]
-    distances = np.abs(faded(past, 0.1) - faded(past, 0.005))[20:]
+    distances = np.abs(faded(seen.values, 0.1) - faded(seen.values, 0.005))[20:]
+    of_late = distances[1:] / np.maximum(faded(distances, 0.005)[:-1], 1e-12)
     limit = float(np.quantile(distances[:-10], 0.9))
+    if of_late[-1] >= float(np.quantile(of_late[:-10], 0.9)):
+        return None
     return None if distances[-1] >= limit else f"the level is {distances[-1]:.6g} away; of late 90 % within {limit:.6g}"
 
 
@@ -146,7 +148,10 @@ def the_expected_is_usual_at_this_hour(seen: Seen) -> str | None:
         return "there is no earlier day"
     low, high = np.quantile(same, (0.1, 0.9))
     slack = 0.1 * float(np.quantile(seen.before, 0.99) - np.quantile(seen.before, 0.01))
-    if not low - slack <= told.expected <= high + slack:
+    week = (seen.times[:-1] - seen.times[-1] + DAY * 3.5) % (7 * DAY) - DAY * 3.5
+    weekly = seen.before[np.abs(week) <= 3600]
+    as_last_week = len(weekly) > 0 and weekly.min() <= told.expected <= weekly.max()
+    if not low - slack <= told.expected <= high + slack and not as_last_week:
         return f"expected {told.expected:.6g}; at this hour it was {low:.6g} to {high:.6g}"
     usual = float(np.median(seen.before[(apart <= apart.min() + 300) & lately]))
     if abs(told.value - usual) < abs(told.expected - usual):
