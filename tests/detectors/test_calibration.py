@@ -42,7 +42,8 @@ def test_p_values_mean_what_they_say(shape, detector):
     often, seldom, rarely = measured(shape)[detector]
     assert honest(often)
     assert honest(seldom)
-    assert 1.0 / WITHIN <= rarely <= (1.7 if detector == "trend" else WITHIN)
+    least = 0.5 if detector == "pattern" else 1.0 / WITHIN  # while patterns are learned, the distances shrink
+    assert least <= rarely <= (1.7 if detector == "trend" else WITHIN)
 
 
 @pytest.mark.parametrize("detector", ["auto", "spike", "variance", "season", "pattern", "rare"])

@@ -154,7 +154,7 @@ def the_expected_is_usual_at_this_hour(seen: Seen) -> str | None:
     if not low - slack <= told.expected <= high + slack and not as_last_week:
         return f"expected {told.expected:.6g}; at this hour it was {low:.6g} to {high:.6g}"
     usual = float(np.median(seen.before[(apart <= apart.min() + 300) & lately]))
-    if abs(told.value - usual) < abs(told.expected - usual):
+    if abs(told.value - usual) < abs(told.expected - usual) and abs(told.expected - usual) > slack:
         return f"value {told.value:.6g} is nearer to the usual {usual:.6g} than the expected {told.expected:.6g}"
     return None
 
