@@ -68,7 +68,8 @@ profiles punish false alarms, and misses, more.
 SKAB_TEXT = """The 16 valve1 experiments: eight sensors of a water loop, once a second. F1, the share of normal rows
 under alert (*false*) and of anomalous rows without (*missed*) are those of the alerts that fire by default, with no
 threshold chosen; AP is the average precision of `anomaly_score`. Published results are for the whole benchmark, of
-detectors trained on the beginning of each experiment. No part of it is held out."""
+detectors trained on the beginning of each experiment. The joint
+signal was chosen on every second of them."""
 
 HARDEST_TEXT = """Those with the lowest scores, to see what it does not find, and where it cries wolf. Labelled
 stretches are yellow, alerts red lines with their kind; below, `anomaly_score`, with a red bar while an alert fires."""
