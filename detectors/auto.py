@@ -12,6 +12,7 @@ import numpy as np
 from detectors import peers
 from detectors.base import Detector, SnapshotError, parts_of
 from detectors.calibration import SMALLEST
+from detectors.explanation import by_p_value, direction_of, explanation, more_specific, within
 from detectors.judgement import (
     FLATLINE,
     JOINT_SHARE,
@@ -42,9 +43,6 @@ KINDS = (*VALUE_KINDS, JOINT, ARRIVAL)
 
 WORTH_TELLING = 0.05
 """Corrected p-value above which a signal keeps silent."""
-
-SPECIFIC = 0.1
-"""A signal at or below this corrected p-value says what kind of thing a new pattern is."""
 
 SPEAK_AFTER = (
     (20, "level: after 20 events"),
@@ -219,7 +217,7 @@ class Auto(Detector):
 
     def _explained(self, x: Mapping[str, float]) -> dict[str, ValueExplanation]:
         told = zip(x.items(), self._told.tolist(), strict=True)
-        return {name: _explanation(value, *row[:4]) for (name, value), row in told}
+        return {name: explanation(value, *row[:4]) for (name, value), row in told}
 
     def _found(
         self, x: Mapping[str, float], values: dict[str, ValueExplanation], joint_p: float, arrival_p: float, t: float
@@ -235,11 +233,11 @@ class Auto(Detector):
             name = max(told, key=lambda name: told[name].contribution)
             if all(p_value <= signal.p_value for signal in found):
                 values = told
-            direction = _direction(told[name])
+            direction = direction_of(told[name])
             found.append(SignalScore(JOINT, p_value, name, direction, float(self._source["joint_since"][0])))
         if arrival_p <= WORTH_TELLING:
             found.append(SignalScore(ARRIVAL, max(arrival_p, SMALLEST), None, 0, t))
-        found.sort(key=_by_p_value)
+        found.sort(key=by_p_value)
         return tuple(found), values
 
     def _tell(
@@ -257,11 +255,11 @@ class Auto(Detector):
             p_value = row[kind]
             if p_value > WORTH_TELLING:
                 continue
-            if kind == SEASON and _within(seasonal):
+            if kind == SEASON and within(seasonal):
                 continue
             told = kind
             if kind == PATTERN:
-                told = _more_specific(row, self._told[i].tolist(), seasonal.value)
+                told = more_specific(row, self._told[i].tolist(), seasonal.value)
             seen, direction = self._as_seen_by(told, i, place, seasonal)
             values[name], began = seen, self._began(told, place, t)
             own = (seen.expected, seen.lower, seen.upper)
@@ -270,18 +268,18 @@ class Auto(Detector):
     def _as_seen_by(self, kind: int, i: int, place: int, seasonal: ValueExplanation) -> tuple[ValueExplanation, int]:
         """Return a value beside what a signal compares it with, and the direction in which it is off."""
         if kind == SEASON:
-            return seasonal, _direction(seasonal)
+            return seasonal, direction_of(seasonal)
         value, share = seasonal.value, seasonal.contribution
         expected, lower, upper = self._told[i, 4:7].tolist()
-        level = _explanation(value, expected, lower, upper, share)
+        level = explanation(value, expected, lower, upper, share)
         if kind in (LEVEL, TREND, VARIANCE):
             told = np.full(3, np.nan)
             direction = expect_of(self._values, place, kind, told)
             if kind != VARIANCE:
                 expected, lower, upper = told.tolist()
-                level = _explanation(value, expected, lower, upper, share)
+                level = explanation(value, expected, lower, upper, share)
             return level, direction
-        return level, 0 if kind == FLATLINE else _direction(level)
+        return level, 0 if kind == FLATLINE else direction_of(level)
 
     def _began(self, kind: int, place: int, t: float) -> float:
         if kind == SPIKE:
@@ -309,38 +307,6 @@ class Auto(Detector):
         if t - self._values["season"]["first"][self._at[0]] < 2 * season.DAY:
             missing.append(NO_SEASON)
         return min(1.0, events / WARM_UP), tuple(missing)
-
-
-def _explanation(value: float, expected: float, lower: float, upper: float, share: float) -> ValueExplanation:
-    """Return an explanation from numbers, where one that is not a number stands for unknown."""
-    if lower == lower:  # noqa: PLR0124 - not a number is unlike itself
-        return ValueExplanation(value, expected, lower, upper, share)
-    return ValueExplanation(value, expected if expected == expected else None, None, None, share)  # noqa: PLR0124
-
-
-def _more_specific(row: list[float], told: list[float], value: float) -> int:
-    """Return the kind that says what a new pattern is: what has just jumped is a spike until it stays."""
-    if row[SPIKE] <= SPECIFIC and not told[5] <= value <= told[6]:
-        return SPIKE
-    others = [kind for kind in range(len(row)) if kind not in (PATTERN, SPIKE)]
-    best = min(others, key=lambda kind: row[kind])
-    if best == SEASON and told[1] <= value <= told[2]:
-        return PATTERN
-    return best if row[best] <= SPECIFIC else PATTERN
-
-
-def _within(explained: ValueExplanation) -> bool:
-    lower, upper = explained.lower, explained.upper
-    return lower is not None and upper is not None and lower <= explained.value <= upper
-
-
-def _direction(explained: ValueExplanation) -> int:
-    expected = explained.expected
-    return 0 if expected is None else (explained.value > expected) - (explained.value < expected)
-
-
-def _by_p_value(signal: SignalScore) -> float:
-    return signal.p_value
 
 
 def prepare() -> None:
