@@ -87,13 +87,16 @@ def test_every_link_leads_somewhere(page: Path):
         assert (page.parent / target).exists() or Path(target).name in generated, target
 
 
-@pytest.fixture
-def jump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The detector of the how-to, imported as a package would be."""
-    (code,) = blocks(REPOSITORY / "docs" / "how-to" / "write-a-detector.md", "python")
-    (tmp_path / "jump_of_the_how_to.py").write_text(code)
+@pytest.fixture(params=["Step", "Jump"])
+def jump(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The detectors of the how-to, a signal and plain Python, imported as a package would be."""
+    page = blocks(REPOSITORY / "docs" / "how-to" / "write-a-detector.md", "python")
+    (code,) = (block for block in page if f"class {request.param}(" in block)
+    module = f"{request.param.lower()}_of_the_how_to"
+    (tmp_path / f"{module}.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    return importlib.import_module("jump_of_the_how_to").Jump
+    monkeypatch.setattr("detectors.compiled.CODE_CACHE", None)  # its file is gone after the test
+    return getattr(importlib.import_module(module), request.param)
 
 
 def test_the_detector_of_the_how_to_restores_exactly(jump: Any):
