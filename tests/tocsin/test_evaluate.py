@@ -58,7 +58,7 @@ def test_skab_is_scored_by_the_alerts(data: Path, capsys: pytest.CaptureFixture[
 def part_of_nab(data: Path, tmp_path: Path) -> Path:
     """Two categories of NAB, one that the design was chosen on and one held out, with published scores and results."""
     folder = tmp_path / "nab"
-    categories = ("artificialWithAnomaly", "realAdExchange")
+    categories = ("artificialWithAnomaly", "realKnownCause")
     for category in categories:
         shutil.copytree(data / "nab" / "data" / category, folder / "data" / category)
     windows = json.loads((data / "nab" / "labels" / "combined_windows.json").read_text())
@@ -80,7 +80,7 @@ def test_nab_is_reported_by_part_profile_and_category_beside_what_is_published(
     for part in ("chosen on", "held out", "whole", "held out, threshold chosen"):
         assert set(found[part]) == set(nab_scorer.PROFILES), part
     assert found["held out, threshold chosen"]["standard"] <= found["held out"]["standard"]
-    assert found["categories"]["realAdExchange"]["windows"] == 14
+    assert found["categories"]["realKnownCause"]["windows"] == 19
     assert set(found["average_precision"]) == {"this", "Random Cut Forest"}
     assert found["published"]["ARTime"]["reward_low_FP_rate"] == pytest.approx(65.15, abs=0.01)
     drawn = sorted(path.read_text() for path in plots.glob("*.svg"))
