@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +35,20 @@ def _code_cache() -> Path | None:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError:
+        return _copy(folder) if folder.is_dir() else None
+
+
+def _copy(folder: Path) -> Path | None:
+    """Return a copy of a folder that cannot be written, as in a container: numba reads only where it can write."""
+    try:
+        copy = Path(tempfile.mkdtemp(prefix="tocsin-compiled-"))
+        atexit.register(shutil.rmtree, copy, ignore_errors=True)
+        shutil.copytree(folder, copy, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        for inside in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
+            inside.chmod(0o700)
+    except OSError:
         return None
+    return copy
 
 
 CODE_CACHE = _code_cache()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,3 +75,30 @@ def test_compiled_code_gives_what_plain_code_gives(plain):
 
 if __name__ == "__main__":
     print(json.dumps(everything()))
+
+
+def test_code_that_came_with_an_image_is_used_though_its_folder_is_read_only(tmp_path: Path):
+    program = (
+        "from detectors.signals.mean import mean; mean(0.0, 1.0, 1, 0.1);print(sum(mean.stats.cache_hits.values()))"
+    )
+
+    def hits(*unable: str) -> int:
+        environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY)}
+        command = [*unable, sys.executable, "-c", program]
+        done = subprocess.run(command, env=environment, cwd=REPOSITORY, check=True, capture_output=True, text=True)
+        return int(done.stdout)
+
+    assert hits() == 0
+    assert hits() == 1
+    folders = [tmp_path, *(path for path in tmp_path.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o500)
+    # The administrator writes wherever he likes, unless he gives that up.
+    unable = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    if unable and shutil.which("setpriv") is None:
+        pytest.skip("setpriv is needed, to try this as root")
+    try:
+        assert hits(*unable) == 1
+    finally:
+        for folder in folders:
+            folder.chmod(0o700)
