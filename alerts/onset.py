@@ -12,7 +12,7 @@ from detectors.score import SignalScore, anomaly_score
 HALF_LIFE = 100
 """Events after which what has begun is half forgotten when it is asked whether something else begins."""
 
-OWN_HALF_LIFE = 300
+OWN_HALF_LIFE = 400
 """The same for one signal of one value, whether or not anything began with it."""
 
 MARGIN = 0.5

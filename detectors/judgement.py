@@ -16,7 +16,7 @@ KINDS = ("spike", "level", "trend", "variance", "season", "pattern", "rare", "fl
 SPIKE, LEVEL, TREND, VARIANCE, SEASON, PATTERN, RARE, FLATLINE = range(len(KINDS))
 """Signals of one value, in the order of their p-values."""
 
-WEIGHTS = np.array([0.05, 0.05, 0.05, 0.05, 0.05, 0.40, 0.30, 0.05])
+WEIGHTS = np.array([0.05, 0.05, 0.05, 0.05, 0.05, 0.35, 0.35, 0.05])
 """Share of the false alarms that each may spend; they sum to 1."""
 
 JOINT_SHARE, ARRIVAL_SHARE = 0.5, 0.02
@@ -166,7 +166,10 @@ def expect_of(values: Any, place: int, kind: int, told: Any) -> int:
     if kind == VARIANCE:
         return 1 if value.variance.spread > value.variance.usual else -1
     state = value.level if kind == LEVEL else value.trend
-    _bound(value, state.slow, state.calibration.limit * state.usual, told)
+    limit = float(state.calibration.limit)
+    if kind == TREND:
+        limit = (1.0 + limit) ** (1.0 / trend.NEARER) - 1.0
+    _bound(value, state.slow, limit * state.usual, told)
     return 1 if state.fast > state.slow else -1
 
 
