@@ -15,7 +15,7 @@ from detectors.calibration import SMALLEST
 from detectors.explanation import by_p_value, direction_of, explanation, more_specific, within
 from detectors.judgement import (
     FLATLINE,
-    JOINT_SHARE,
+    JOINT_WEIGHT,
     LEVEL,
     PATTERN,
     SEASON,
@@ -30,28 +30,18 @@ from detectors.judgement import (
 )
 from detectors.judgement import KINDS as VALUE_KINDS
 from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
-from detectors.signals import arrival, season
+from detectors.signals import arrival
 from detectors.signals.joint import KIND as JOINT
 from detectors.signals.joint import Joint
+from detectors.warm_up import warm_up
 
 FORMAT = 2
-WARM_UP = 100
-
 ARRIVAL = "arrival"
 KINDS = (*VALUE_KINDS, JOINT, ARRIVAL)
 """Kinds of signals, and so of alerts."""
 
 WORTH_TELLING = 0.05
 """Corrected p-value above which a signal keeps silent."""
-
-SPEAK_AFTER = (
-    (20, "level: after 20 events"),
-    (30, "pattern: after 30 events"),
-    (40, "variance: after 40 events"),
-    (100, "trend and rare: after 100 events"),
-)
-NO_SEASON = "season: after 2 days"
-NO_JOINT = "joint: after 60 events of several values"
 
 
 class Auto(Detector):
@@ -227,8 +217,8 @@ class Auto(Detector):
         for i, (name, row) in enumerate(zip(x, self._p_values.tolist(), strict=True)):
             if min(row) <= WORTH_TELLING:
                 self._tell(name, row, i, values, found, t)
-        if 0.0 <= joint_p <= WORTH_TELLING * JOINT_SHARE and self._joint is not None:
-            p_value = max(joint_p / JOINT_SHARE, SMALLEST)
+        if 0.0 <= joint_p <= WORTH_TELLING * JOINT_WEIGHT and self._joint is not None:
+            p_value = max(joint_p / JOINT_WEIGHT, SMALLEST)
             told = self._joint.explain(x)
             name = max(told, key=lambda name: told[name].contribution)
             if all(p_value <= signal.p_value for signal in found):
@@ -297,16 +287,11 @@ class Auto(Detector):
                 self._values["counter"][place] = known
 
     def _warm_up(self, t: float) -> tuple[float, tuple[str, ...]]:
-        """Return how far the detector has got, and what is still to come."""
         if not len(self._at):
             return 0.0, ()
         events = int(self._values["spike"]["n"][self._at].min())
-        missing = [said for after, said in SPEAK_AFTER if events < after] if events < WARM_UP else []
-        if self._joint is not None and not self._joint.speaks:
-            missing.append(NO_JOINT)
-        if t - self._values["season"]["first"][self._at[0]] < 2 * season.DAY:
-            missing.append(NO_SEASON)
-        return min(1.0, events / WARM_UP), tuple(missing)
+        seconds = t - float(self._values["season"]["first"][self._at[0]])
+        return warm_up(events, seconds, joint=self._joint is None or self._joint.speaks)
 
 
 def prepare() -> None:

@@ -160,7 +160,7 @@ ALMOST = 1.0 - 1e-12
 def _excess(state: Any, score: float) -> float:
     """Return the p-value of a raw score, then learn it; no number is as usual.
 
-    Scores from 0 to 1 are compared as they are, by how near they come to 1; others by how far they lie above their mean.
+    Scores from 0 to 1 are compared by how near they come to 1; others by how far they lie above their mean.
     """
     if not math.isfinite(score):
         return 1.0

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.calibration import DETECTORS, SHAPES, Ratios, measure, measure_detector, measure_joint
-from detectors.calibration import Calibrator
+from detectors.calibrator import Calibrator
 
 SEEDS, COUNT, BURN_IN = range(1, 13), 40_000, 15_000
 WITHIN = 1.5
