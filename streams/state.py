@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -101,6 +102,12 @@ class _PartitionStates(Mapping[str, bytes]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def keys_after(self, key: str, count: int) -> list[str]:
+        """Return the next keys after one, in their order, ``count`` at most."""
+        keys = _database(self._store, self._partition).keys(from_key=key.encode() + b"\x00")
+        hidden = (MARKER_KEY, self._store.offset_key)
+        return [found.decode() for found in islice(keys, count) if found not in hidden]
 
 
 class _Message(NamedTuple):
