@@ -110,5 +110,10 @@ class AtomicStates:
             raise SnapshotError(f"state of {key!r} is damaged: {error}; restore an earlier snapshot") from error
 
 
+def stored_with(commit: bytes, state: bytes) -> bytes:
+    """Return a state as a value of the complete checkpoint that a commit value ends."""
+    return msgspec.msgpack.encode(_Stored(msgspec.msgpack.decode(commit, type=_Stored).checkpoint, state, None))
+
+
 def _begun_key(commit_key: str) -> str:
     return f"{commit_key}/begun"

@@ -103,7 +103,7 @@ class StateSettings(Settings):
     checkpoint_seconds: float = Field(5.0, gt=0, description="Time between checkpoints.")
     checkpoint_records: int = Field(500_000, ge=1, description="Records after which a checkpoint is due anyway.")
     memory_megabytes: int = Field(
-        1024,
+        1450,
         ge=8,
         description="Memory for the states of sources and accounts, of all partitions of a worker; beyond it the"
         " coldest go to RocksDB and come back with their next event.",

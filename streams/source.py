@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from alerts.changes import SILENCE
+from alerts.feedback import Feedback
 from alerts.lifecycle import Lifecycle
 from detectors.base import Detector
 from streams.peers import Learned
@@ -15,6 +16,10 @@ from streams.source_labels import WaitingLabel
 FORMAT = 3
 READABLE = (1, 2, 3)
 """Format 1 knew nothing of peers, budgets and labels; before 3 a silence could be seen in the whole state only."""
+
+
+FEEDBACK = 4
+"""Place of the feedback in what a lifecycle writes."""
 
 
 class StateFormatError(ValueError):
@@ -183,6 +188,25 @@ def heard_of(name: str, state: bytes) -> Heard | None:
     found = msgspec.msgpack.decode(state, type=Heard)
     _check_format(name, found.format)
     return found if found.format == FORMAT else None
+
+
+def ids_in(name: str, state: bytes) -> set[str]:
+    """Return the ids by which a label may find something in a stored state."""
+    snapshot = msgspec.msgpack.decode(state, type=_Snapshot)
+    _check_format(name, snapshot.format)
+    found = {waiting.label.id for waiting in snapshot.labels}
+    if len(snapshot.lifecycle) > FEEDBACK and snapshot.lifecycle[FEEDBACK] is not None:
+        feedback = Feedback("telemetry", name)
+        feedback.restore(msgspec.convert(snapshot.lifecycle[FEEDBACK], list[object]))
+        found.update(feedback.ids())
+    return found
+
+
+def with_offset(name: str, state: bytes, offset: int) -> bytes:
+    """Return a stored state as one that has learned up to another offset."""
+    found: list[object] = msgspec.msgpack.decode(state)
+    _check_format(name, int(str(found[0])))
+    return msgspec.msgpack.encode([found[0], offset, *found[2:]])
 
 
 def _check_format(name: str, found: int) -> None:

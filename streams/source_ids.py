@@ -41,7 +41,7 @@ class SourceIds:
         added = self._added.get(id_)
         if added is not None:
             return added
-        stored = self._states.get(_key(id_))
+        stored = self._states.get(id_key(id_))
         return None if stored is None else stored.decode()
 
     def add(self, source: str, ids: Iterable[str]) -> None:
@@ -68,14 +68,14 @@ class SourceIds:
             stored = self._states.get(source)
             before = set() if stored is None else self._ids_of(source, stored)
             now = ids_now(source)
-            self._gone += [id_ for id_ in sorted(before - now) if self._states.get(_key(id_)) == source.encode()]
+            self._gone += [id_ for id_ in sorted(before - now) if self._states.get(id_key(id_)) == source.encode()]
             for id_ in sorted(now - before):
                 found = True
-                yield _key(id_), source.encode()
+                yield id_key(id_), source.encode()
         for id_, source in self._added.items():  # found when all were read
             if source not in self._touched:
                 found = True
-                yield _key(id_), source.encode()
+                yield id_key(id_), source.encode()
         self._added, self._touched = {}, set()
         if found and self._is_complete and not self._is_marked:
             self._is_marked = True
@@ -85,7 +85,7 @@ class SourceIds:
         """Return what must be stored after the states of the sources."""
         gone, self._gone = self._gone, []
         for id_ in gone:
-            yield _key(id_), None
+            yield id_key(id_), None
 
     def _read_all(self) -> None:
         self._is_complete = True
@@ -97,5 +97,6 @@ class SourceIds:
             names = names_after(self._states, names[-1], AT_ONCE)
 
 
-def _key(id_: str) -> str:
+def id_key(id_: str) -> str:
+    """Return the key under which the source of an id is stored."""
     return reserved(f"id/{id_}")

@@ -25,13 +25,13 @@ from streams.schemas import EventLimits, TelemetryEvent
 from streams.scores import ScoreChoice, ScoreSink, score_output
 from streams.settings import Settings
 from streams.silences import Silences
-from streams.source import Source
+from streams.source import Source, ids_in
 from streams.source_ids import SourceIds
 from streams.source_labels import SourceLabels, take_due
 
 STREAM = "telemetry"
 REMEMBERED_IDS = 16
-SOURCE_BYTES = 6144
+SOURCE_BYTES = 7168
 """What a source takes in memory beside the bytes of its snapshot, as `tocsin bench memory` measures it."""
 
 USUALLY_NEAR = 60.0
@@ -121,7 +121,7 @@ class TelemetryProcessor:
         self._across = AcrossSources(None if a_day is None else a_day / partitions, settings.peers, states)
         self._sources = KeptStates(self._new_source, states.get, SOURCE_BYTES)
         self._forgotten: dict[int, Source] = {}
-        self._ids = SourceIds(states, lambda name, state: set(self._restored(name, state).ids()))
+        self._ids = SourceIds(states, ids_in)
         self._labels = SourceLabels(settings.limits, states, self._ids, self._sources.find)
         self._silences = Silences(settings.min_silence, settings.forget_after, self._sources, states, self._restored)
 
