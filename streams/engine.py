@@ -247,7 +247,8 @@ def _check_covered(tp: TP, marker: Marker | None, committed: int | None, changel
     if committed is not None and committed > covered:
         raise StateError(
             f"offset {committed} of {tp.topic}/{tp.partition} is committed, but the state in {changelog} covers only "
-            f"{covered}: the state is lost. Restore the changelog topic, or reset the group's offsets to learn anew"
+            f"{covered}: the state is lost. Restore an export (`tocsin state restore FILE`), or reset the group's "
+            "offsets to learn anew"
         )
 
 

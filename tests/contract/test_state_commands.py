@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka import KafkaAdminClient
 
 from tests.contract.conftest import Service, Worker
 
@@ -145,7 +146,12 @@ def test_a_state_restored_after_the_changelog_was_deleted_goes_on(
     learned.learn(wave("a", 0, 40))
     learned.stop()
     state(service, "export", str(tmp_path / "all.jsonl"))
+    delete_topic(service, f"{service.prefix}tocsin-telemetry-state-changelog")
     shutil.rmtree(tmp_path / "state-worker-0")
+    learned.worker.restart()
+    assert learned.worker.process.wait(60) == 1
+    assert "the state is lost" in learned.worker.log.read_text()
+    assert "tocsin state restore" in learned.worker.log.read_text()
     state(service, "restore", str(tmp_path / "all.jsonl"))
     learned.start()
     (score,) = learned.learn(wave("a", 40, 1))
@@ -222,6 +228,15 @@ def test_a_file_that_cannot_be_restored_is_refused_in_one_line(
     state(service, "export", str(file))
     file.write_text(spoil(file.read_text()))
     assert said in state(service, "restore", str(file), fails=1)
+
+
+def delete_topic(service: Service, topic: str) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=service.brokers)
+    admin.delete_topics([topic])
+    deadline = time.monotonic() + 30
+    while topic in admin.list_topics() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    admin.close()
 
 
 def backtest(service: Service, folder: Path, events: list[tuple[str, dict[str, Any]]]) -> list[float]:

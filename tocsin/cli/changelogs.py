@@ -63,6 +63,15 @@ def read_changelogs(kafka: KafkaSettings, streams: Iterable[str] = STREAMS) -> l
     return found
 
 
+def make_changelogs(kafka: KafkaSettings) -> None:
+    """Make the changelog topics that are missing, as a worker does when it starts."""
+    import asyncio  # noqa: PLC0415 - start-up time
+
+    from streams.changelog import prepare_cluster  # noqa: PLC0415 - start-up time
+
+    asyncio.run(prepare_cluster(kafka, STREAMS))
+
+
 def must_be_idle(kafka: KafkaSettings) -> None:
     """Raise a ``CommandError`` if a worker of the group is running."""
     with admin(kafka) as client:

@@ -173,10 +173,11 @@ def rollback(
 
 
 def _restore(kafka: KafkaSettings, file: Path, only: tuple[str, str] | None, *, from_now: bool, as_json: bool) -> None:
-    from tocsin.cli.changelogs import must_be_idle  # noqa: PLC0415 - start-up time
+    from tocsin.cli.changelogs import make_changelogs, must_be_idle  # noqa: PLC0415 - start-up time
     from tocsin.cli.state_files import restore_export  # noqa: PLC0415 - start-up time
 
     must_be_idle(kafka)
+    make_changelogs(kafka)
     states, covered = restore_export(kafka, file, _changelogs(kafka), only, from_now=from_now)
     if as_json:
         print_json({"file": str(file), "states": states, "covered": covered})
