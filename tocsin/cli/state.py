@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tocsin.cli.columns import must_exist
 from tocsin.cli.errors import WRONG_USAGE, CommandError
 from tocsin.cli.options import ConfigFile, Json
 from tocsin.cli.terminal import print_json, print_line, print_table
@@ -113,7 +114,7 @@ def export(
 
 @app.command("restore")
 def restore(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `tocsin state export` wrote.", exists=True)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `tocsin state export` wrote.")],
     config: ConfigFile = None,
     source: Source = None,
     account: Account = None,
@@ -132,6 +133,7 @@ def restore(
       tocsin state restore backups/state-20260102T030405Z.jsonl.gz
       tocsin state restore pump-7.jsonl
     """
+    must_exist(file)
     _restore(_kafka(config), file, _only(source, account), from_now=from_now, as_json=json_)
 
 
@@ -139,7 +141,7 @@ def restore(
 def rollback(
     folder: Annotated[
         Path,
-        typer.Argument(metavar="DIR", help="Folder of exports, see `export`.", exists=True, file_okay=False),
+        typer.Argument(metavar="DIR", help="Folder of exports, see `export`."),
     ],
     config: ConfigFile = None,
     to: Annotated[
@@ -163,6 +165,7 @@ def rollback(
     from tocsin.cli.changelogs import must_be_idle  # noqa: PLC0415 - start-up time
     from tocsin.cli.state_files import newest_export, write_export  # noqa: PLC0415 - start-up time
 
+    must_exist(folder)
     kafka = _kafka(config)
     must_be_idle(kafka)
     file = newest_export(folder, None if to is None else to.replace(tzinfo=UTC))
