@@ -88,6 +88,8 @@ class Onset:
         about = f"{signal.kind}\x1f{signal.name or ''}"
         own = self._own.get(about)
         before = own.now(self._event, OWN_HALF_LIFE) if own is not None else 0.0
+        if before <= FORGOTTEN:  # now, not when the next snapshot leaves it out: when that is must not matter
+            before = 0.0
         if strength > before:
             self._own[about] = _Peak(strength, self._event)
         return strength if strength > before + MARGIN else 0.0
