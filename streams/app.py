@@ -10,6 +10,7 @@ import faust
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.types.auth import SASLMechanism
 
+from streams.lease import Lease
 from streams.scheduler import BatchSize, MicroBatchScheduler, PassThroughSchema
 from streams.settings import EngineSettings, KafkaSettings
 
@@ -25,6 +26,9 @@ class App(faust.App):
 
     batch_sizes: dict[str, BatchSize]
     """By input topic as the brokers name it, most urgent first."""
+
+    lease: Lease
+    """Whether this worker may write."""
 
     def input_topic(self, name: str) -> Any:
         """Return an input topic."""
@@ -87,6 +91,7 @@ def build_app(settings: EngineSettings, inputs: Iterable[str], directory: Path) 
         autodiscover=False,
     )
     app.batch_sizes = {topic: BatchSize(settings.batch.records, settings.batch.seconds) for topic in inputs}
+    app.lease = Lease(kafka.session_seconds)
     app.finalize()
     return app
 

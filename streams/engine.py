@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from streams.app import build_app
 from streams.broadcast import BroadcastReader
 from streams.changelog import Cluster, table_name
 from streams.checkpoint import checkpoint
+from streams.lease import LeaseLostError
 from streams.partition import Partition
 from streams.processor import Processor
 from streams.publication import Outlet, Publisher
@@ -79,7 +81,9 @@ class Engine:
             for name, partitions in cluster.partitions.items()
         }
         self.partitions: dict[TP, Partition] = {}
-        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.failure: asyncio.Future[None] = loop.create_future()
+        self.app.lease.on_lost = partial(loop.call_soon_threadsafe, self._on_lease_lost)
         self._stopping = False
         self._tending: asyncio.Task[None] | None = None
         self._ready = False
@@ -114,6 +118,7 @@ class Engine:
                 await self._tending
             await self._checkpoint(list(self.partitions.values()), last=True)
         self.partitions.clear()
+        self.app.lease.release()
         await self.app.stop()
         await self._broadcasts.stop()
 
@@ -145,15 +150,20 @@ class Engine:
         """Finish the batch in hand and make everything durable, before another worker goes on from there."""
         self._ready = False
         metrics.REBALANCES.inc()
+        if self.app.lease.lost:
+            self.partitions.clear()  # they may be another worker's by now: nothing more is written
+            return
         lost = [self.partitions[tp] for tp in revoked if tp in self.partitions]
         await self._checkpoint(lost, last=True)
         for partition in lost:
             del self.partitions[partition.tp]
+        self.app.lease.release()
         log.info("partitions_revoked", partitions=_listed(lost))
 
     async def _on_recovered(self, app: Any, **extra: Any) -> None:
         """Begin with the partitions that this worker now has; their state has been recovered."""
         began = time.perf_counter()
+        self.app.lease.hold()
         assigned = {tp for tp in self.app.consumer.assignment() if tp.topic in self._names}
         try:
             opened = await asyncio.gather(*(self._open(tp) for tp in assigned - self.partitions.keys()))
@@ -225,6 +235,15 @@ class Engine:
         if self.failure.done():
             self.failure.result()
         raise RuntimeError(f"Faust gave up: {self.app.crash_reason!r}") from self.app.crash_reason
+
+    def _on_lease_lost(self) -> None:
+        session = self._settings.kafka.session_seconds
+        self._fail(
+            LeaseLostError(
+                f"no heartbeat reached the group within {session:g} s, so it gave this worker up: start it again, it "
+                "goes on from the last checkpoint; if this happens often, raise kafka.session_seconds"
+            )
+        )
 
     def _fail(self, error: Exception) -> None:
         if not self.failure.done():
