@@ -39,7 +39,7 @@ async def checkpoint(partition: Partition, offsets: OffsetCommits, *, last: bool
             return []
         began = time.perf_counter()
         changes = list(partition.processor.changes())
-        marker = Marker(covered=partition.position, tails=partition.outlet.tails)
+        marker = Marker(covered=partition.position, tails=partition.covered_tails())
         size = await partition.states.write(partition.tp.partition, changes, marker)
         committed = await offsets.commit_offset(partition.tp, marker.covered)
         partition.checkpoint_taken(marker)

@@ -75,6 +75,7 @@ class Partition:
         self._broadcasts = broadcasts
         self._batch_size = batch_size
         self._due_said = False
+        self._has_caught_up = not processor.broadcasts
 
     async def process(self, batch: MicroBatch) -> None:
         """Process a micro-batch and publish what it leads to; records that came before are passed over."""
@@ -106,11 +107,17 @@ class Partition:
         """Say whether anything has happened since the last checkpoint."""
         return self.dirty_since is not None or self.position != self.covered
 
+    def covered_tails(self) -> dict[str, int]:
+        """Return the ends of the output partitions that a checkpoint now covers."""
+        if self._has_caught_up:
+            self.outlet.cover(self.position or 0)
+        return self.outlet.covered
+
     def checkpoint_taken(self, marker: Marker) -> None:
         """Note that all until now is durable."""
         self.covered = marker.covered
         self.dirty_since = None
-        if self._due_said:
+        if self._due_said and self._has_caught_up:
             self.outlet.before.forget()
 
     async def _catch_up_with_broadcasts(self) -> None:
@@ -119,6 +126,7 @@ class Partition:
         async for news in self._broadcasts.news(self.processor):
             self._mark_dirty()
             await self._publish(self.processor.absorb(news))
+        self._has_caught_up = True
 
     async def _publish(self, result: Result, *, due: bool = False) -> None:
         for outcome, count in result.outcomes.items():
