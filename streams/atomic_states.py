@@ -4,7 +4,8 @@ A transaction changes the state of its account, of its counterparty and of the s
 writes them one after another, so a crash may leave some of them new and others old; a replay from there would
 compute with a past that never was. Therefore every value carries the number of its checkpoint and the value
 before it, and the commit value, written last, says which checkpoint is complete. What a torn checkpoint left is
-passed over.
+passed over, and put right by the next one: that may reach less far, and so leave out some of these keys, which would
+count as complete with it. The number of a checkpoint is written first, so a torn one is noticed at the start.
 """
 
 from __future__ import annotations
@@ -41,9 +42,14 @@ class AtomicStates:
     >>> first = AtomicStates(stored, "shard")
     >>> stored.update(first.checkpoint([("account/a", b"1", None)], commit=b"offset 1"))
     >>> torn = list(first.checkpoint([("account/a", b"2", b"1"), ("account/b", b"2", None)], commit=b"offset 2"))[:-1]
-    >>> again = AtomicStates(stored | dict(torn), "shard")
+    >>> stored.update(torn)
+    >>> again = AtomicStates(stored, "shard")
     >>> again.commit, again.get("account/a"), again.get("account/b")
     (b'offset 1', b'1', None)
+    >>> stored.update(again.checkpoint([("account/c", b"2", None)], commit=b"offset 2"))
+    >>> once_more = AtomicStates(stored, "shard")
+    >>> once_more.commit, once_more.get("account/a"), once_more.get("account/c")
+    (b'offset 2', b'1', b'2')
 
     """
 
@@ -55,6 +61,10 @@ class AtomicStates:
         self._complete = commit.checkpoint if commit else 0
         self._next = self._complete + 1
         self.commit = commit.state if commit else None
+        self._begun_key = f"{commit_key}/begun"
+        begun = states.get(self._begun_key)
+        is_torn = begun is None or int(begun) > self._complete
+        self._torn = dict.fromkeys(self._torn_keys()) if is_torn else {}
 
     def get(self, key: str) -> bytes | None:
         """Return a key's state as of the last complete checkpoint."""
@@ -75,17 +85,28 @@ class AtomicStates:
         A key that is gone is deleted one checkpoint later, when nothing can need it any more.
         """
         doomed, self._doomed = self._doomed, {}
+        torn, self._torn = self._torn, {}
         number, self._next = self._next, self._next + 1
+        yield self._begun_key, b"%d" % number
         for key, state, before in changes:
             if state is None:
                 self._doomed[key] = None
             else:
                 doomed.pop(key, None)
+                torn.pop(key, None)
                 self._doomed.pop(key, None)
                 yield key, msgspec.msgpack.encode(_Stored(number, state, before))
         for key in doomed:
             yield key, None
+        for key in torn:
+            before = self.get(key)
+            yield key, None if before is None else msgspec.msgpack.encode(_Stored(number, before, before))
         yield self._commit_key, msgspec.msgpack.encode(_Stored(number, commit, None))
+
+    def _torn_keys(self) -> Iterator[str]:
+        for key in self._states:
+            if key != self._begun_key and (stored := self._stored(key)) and stored.checkpoint > self._complete:
+                yield key
 
     def _stored(self, key: str) -> _Stored | None:
         value = self._states.get(key)
