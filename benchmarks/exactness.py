@@ -46,7 +46,7 @@ def run(
 ) -> Verdict:
     """Run the service under one scenario, and compare what it published with what it should have."""
     began = time.monotonic()
-    chance = random.Random(time.time_ns() if seed is None else seed)
+    chance = random.Random(time.time_ns())
     with EmbeddedKafka(nodes=scenario.nodes) as kafka, tempfile.TemporaryDirectory(prefix="exactness-") as folder:
         trial = Trial(kafka, Path(folder), mixed(events), scenario.nodes)
         try:

@@ -24,7 +24,7 @@ from streams.processor import Processor
 from streams.publication import Outlet, Publisher
 from streams.scheduler import MicroBatch
 from streams.settings import EngineSettings
-from streams.state import Marker, StateError, StateTable
+from streams.state import Marker, StateError, StateTable, state_trouble
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +70,7 @@ class Engine:
         self._settings = settings
         self._make_processor = make_processor
         self._outputs = outputs
+        self._directory = directory
         self._names = {settings.kafka.topic(name): name for name in cluster.partitions}
         self.app = build_app(settings, list(self._names), directory)
         self._publisher = Publisher(lambda: self.app.producer.batches)
@@ -94,8 +95,11 @@ class Engine:
 
     async def run(self) -> None:
         """Start, and work until cancelled; an error ends it."""
-        await self.app.start()
-        await asyncio.gather(self._keep_time(), self._watch_faust())
+        try:
+            await self.app.start()
+            await asyncio.gather(self._keep_time(), self._watch_faust())
+        except Exception as error:
+            raise state_trouble(error.__cause__ or error, self._directory) or error from error
 
     async def process(self, batch: MicroBatch) -> None:
         """Process one micro-batch; anything that goes wrong ends the worker, so that nothing is left out."""

@@ -253,7 +253,8 @@ class Trial:
     def stop(self) -> bool:
         """End all workers in order, and say whether each did so."""
         running = [worker for worker in self.workers if worker.alive]
-        return all([worker.end(signal.SIGTERM) == 0 for worker in running])
+        codes = [worker.end(signal.SIGTERM) for worker in running]
+        return not any(codes)
 
     def compare(self) -> Comparison:
         """Compare what was published with what should have been."""
