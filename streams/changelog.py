@@ -83,7 +83,8 @@ async def _check_nothing_is_lost(
     if any(tp.topic == topic and found.offset > 0 for tp, found in committed.items()):
         raise TopicError(
             f"topic {changelog} is gone, though group {settings.group_id} has committed offsets of {topic}: "
-            f"the state is lost. Restore the topic, or delete the group and state.directory to learn {topic} from its beginning"
+            f"the state is lost. Restore the topic, or delete the group and state.directory to learn {topic} from its "
+            "beginning"
         )
 
 
