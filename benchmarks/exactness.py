@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.faults.events import mixed
 from benchmarks.faults.outputs import Comparison
 from benchmarks.faults.scenarios import SCENARIOS, Scenario
-from benchmarks.faults.trial import Trial
+from benchmarks.faults.trial import Trial, TrialError
 from tocsin.broker import EmbeddedKafka
 
 COLUMNS = ("scenario", "faults", "events", "outputs", "lost", "repeated", "different", "alerts", "wrong", "seconds", "")
@@ -78,11 +78,17 @@ def main(
     wanted = [name.strip() for name in only.split(",") if name.strip()] or list(known)
     if unknown := [name for name in wanted if name not in known]:
         raise typer.BadParameter(f"there is no scenario {unknown[0]!r}: take some of {', '.join(known)}")
-    verdicts = []
+    verdicts: list[Verdict] = []
+    failed: list[str] = []
     print(_line(COLUMNS))
     for name in wanted:
         scenario = known[name]
-        verdict = run(scenario, events, kills if name == "kills" else scenario.times, per_second)
+        try:
+            verdict = run(scenario, events, kills if name == "kills" else scenario.times, per_second)
+        except TrialError as error:
+            failed.append(name)
+            print(f"{name:<18}FAILED: {error}", flush=True)
+            continue
         verdicts.append(verdict)
         found = verdict.comparison
         cells = (
@@ -92,9 +98,10 @@ def main(
         print(_line((*cells, "exact" if verdict.exact else "WRONG")), flush=True)
         for note in verdict.notes:
             print(f"    {note}", flush=True)
+    exact = not failed and all(verdict.exact for verdict in verdicts)
     if json_:
-        print(json.dumps({"exact": all(v.exact for v in verdicts), "verdicts": [asdict(v) for v in verdicts]}))
-    raise typer.Exit(0 if all(verdict.exact for verdict in verdicts) else 1)
+        print(json.dumps({"exact": exact, "failed": failed, "verdicts": [asdict(verdict) for verdict in verdicts]}))
+    raise typer.Exit(0 if exact else 1)
 
 
 def _line(cells: tuple[object, ...]) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import random
 import shutil
 import signal
+import statistics
 import subprocess
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from kafka import KafkaAdminClient
 
 from benchmarks.faults.trial import SESSION_SECONDS, Trial, TrialError, Worker
 
-SMALL_DISK_MEGABYTES = 24
+SMALL_DISK_MEGABYTES = 3
 MOMENTS = ("at work", "checkpoint", "rebalance", "shutdown", "start")
 
 
@@ -88,6 +89,10 @@ def second_worker(trial: Trial, chance: random.Random, times: int) -> int:
         second.wait_until_ready()
         time.sleep(chance.uniform(0, 3))
         second.end(signal.SIGTERM if number % 2 == 0 else signal.SIGKILL)
+        first.wait_for("partitions_assigned", 2 * number + 3, seconds=30)
+    pauses = first.pauses()
+    usual, longest = statistics.median(pauses), max(pauses)
+    trial.notes.append(f"{len(pauses)} rebalances stopped work for {usual:.1f} s (median), {longest:.1f} s (longest)")
     return times
 
 
@@ -197,7 +202,7 @@ def changelog_deleted(trial: Trial, chance: random.Random, times: int) -> int:
         raise TrialError(f"the worker did not refuse to start: {worker.log.read_text()[-2000:]}")
     trial.note_failure(worker)
     shutil.rmtree(trial.state)
-    admin.delete_consumer_groups([trial.prefix + "tocsin"])
+    admin.delete_groups([trial.prefix + "tocsin"])
     admin.close()
     trial.start()
     return 1

@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,18 @@ class Worker:
     def send(self, number: int) -> None:
         """Send a signal."""
         self.process.send_signal(number)
+
+    def pauses(self) -> list[float]:
+        """Return for how many seconds each rebalance kept it from its work."""
+        pauses, since = [], None
+        for event in self._logged():
+            at = datetime.fromisoformat(event["timestamp"]).timestamp() if "timestamp" in event else 0.0
+            if event["event"] == "partitions_revoked" and event["partitions"]:
+                since = at
+            elif event["event"] == "partitions_assigned" and since is not None:
+                pauses.append(at - since)
+                since = None
+        return pauses
 
     def end(self, number: int = signal.SIGKILL, seconds: float = 60) -> int:
         """End it and return its exit code."""
