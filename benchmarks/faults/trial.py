@@ -224,13 +224,21 @@ class Trial:
         wanted = share * sum(len(p.events) for p in self.portions)
         self._wait(lambda: self.committed() >= wanted, f"{share:.0%} of the events", seconds, tend=tend)
 
+    def wait_for_end_or_done(self, worker: Worker) -> None:
+        """Wait until a worker has ended, or checkpoints cover all events."""
+        self._wait(lambda: not worker.alive or self._is_done(), "the end of the worker", 400, tend=False)
+
+    def _is_done(self) -> bool:
+        if not self.produced.is_set():
+            return False
+        return self.committed() >= sum(self.ends([self.prefix + topic for topic in INPUTS]).values())
+
     def wait_until_done(self, seconds: float = 400) -> None:
         """Wait until all events are covered by a checkpoint; a worker that gave up is started anew."""
         self._wait(self.produced.is_set, "the producer", seconds, tend=True)
         if self._failed:
             raise TrialError(f"the producer failed: {self._failed[0]!r}")
-        ends = sum(self.ends([self.prefix + topic for topic in INPUTS]).values())
-        self._wait(lambda: self.committed() >= ends, "the end of the events", seconds, tend=True)
+        self._wait(self._is_done, "the end of the events", seconds, tend=True)
 
     def ends(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
         """Return the ends of topics' partitions."""

@@ -70,7 +70,8 @@ def test_a_full_disk_stops_a_worker_that_says_so_and_loses_nothing(kafka: Embedd
     trial = trial_on(kafka, tmp_path)
     try:
         trial.produce()
-        scenarios.full_disk(trial, random.Random(), times=1)
+        scenarios.must_have_failed(trial.start(before=scenarios.small_disk(trial, "64k")), "is full")
+        trial.start()
         assert_exact(trial)
     finally:
         trial.close()
