@@ -274,6 +274,8 @@ class Trial:
     def stop(self) -> bool:
         """End all workers in order, and say whether each did so."""
         running = [worker for worker in self.workers if worker.alive]
+        for worker in running:
+            worker.wait_until_ready()  # one that has only just been started does not listen yet
         codes = [worker.end(signal.SIGTERM) for worker in running]
         return not any(codes)
 
