@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import psutil
 from kafka import KafkaAdminClient
 
-from benchmarks.faults.trial import SESSION_SECONDS, Trial, TrialError, Worker
+from benchmarks.faults.trial import SESSION_SECONDS, Trial, TrialError
+from benchmarks.faults.worker import Worker
 
 SMALL_DISK = "3m"
 MOMENTS = ("at work", "checkpoint", "rebalance", "shutdown", "start")
