@@ -33,9 +33,9 @@ async def checkpoint(partition: Partition, offsets: OffsetCommits, *, last: bool
 
     After the last one before another worker takes over, this partition does nothing any more.
     """
-    async with partition.lock:
+    async with partition.lock, partition.all_or_nothing():
         partition.closed = last
-        if partition.position is None or not partition.has_news():
+        if partition.failed or partition.position is None or not partition.has_news():
             return []
         began = time.perf_counter()
         changes = list(partition.processor.changes())

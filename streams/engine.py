@@ -187,7 +187,8 @@ class Engine:
         source = TP(self._names[tp.topic], tp.partition)
         states = self._tables[source.topic]
         marker = states.marker(tp.partition)
-        _check_covered(tp, marker, await self.app.consumer.committed(tp), states.changelog)
+        committed = await self.app.consumer.committed(tp)
+        _check_covered(tp, marker, committed, states.changelog)
         outlet = Outlet(source, self._settings.kafka, self._publisher, marker.tails if marker else {})
         await outlet.read_tails(self._outputs)
         return Partition(
@@ -199,6 +200,7 @@ class Engine:
             broadcasts=self._broadcasts,
             batch_size=self.app.batch_sizes[tp.topic],
             position=marker.covered if marker else None,
+            committed=committed,
         )
 
     async def _keep_time(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from faust.types import TP
@@ -48,6 +49,9 @@ class Partition:
         Told how long micro-batches take.
     position
         First record that is not yet processed; ``None`` takes the first record that comes.
+    committed
+        The group's offset: it lies behind if a crash came before it could be committed, and is then committed with the
+        next checkpoint, even if nothing happens until then.
 
     """
 
@@ -61,6 +65,7 @@ class Partition:
         broadcasts: Broadcasts,
         batch_size: BatchSize,
         position: int | None,
+        committed: int | None,
     ) -> None:
         self.tp = tp
         self.source = source
@@ -69,9 +74,10 @@ class Partition:
         self.states = states
         self.lock = asyncio.Lock()
         self.position = position
-        self.covered = position
+        self.covered = committed
         self.dirty_since: float | None = None
         self.closed = False
+        self.failed = False
         self._broadcasts = broadcasts
         self._batch_size = batch_size
         self._due_said = False
@@ -79,7 +85,7 @@ class Partition:
 
     async def process(self, batch: MicroBatch) -> None:
         """Process a micro-batch and publish what it leads to; records that came before are passed over."""
-        async with self.lock:
+        async with self.lock, self.all_or_nothing():
             if self.closed:
                 return
             await self._catch_up_with_broadcasts()
@@ -95,13 +101,22 @@ class Partition:
 
     async def tick(self, now: float) -> None:
         """Publish what is due by now, once all records that were processed in a run before have come again."""
-        async with self.lock:
+        async with self.lock, self.all_or_nothing():
             if not self.closed and not self.outlet.before.reaches(self.source, self.position or 0):
                 result = self.processor.tick(now)
                 if result.outputs:
                     self._mark_dirty()
                 await self._publish(result, due=True)
                 self._due_said = True
+
+    @asynccontextmanager
+    async def all_or_nothing(self) -> AsyncIterator[None]:
+        """Let no checkpoint come after work that was broken off: the processor has learned what was not published."""
+        try:
+            yield
+        except BaseException:
+            self.failed = True
+            raise
 
     def has_news(self) -> bool:
         """Say whether anything has happened since the last checkpoint."""
