@@ -10,6 +10,7 @@ import faust
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.types.auth import SASLMechanism
 
+from streams.lease import Lease
 from streams.recovery import ChangelogReader, TableManager
 from streams.scheduler import BatchSize, MicroBatchScheduler, PassThroughSchema
 from streams.settings import EngineSettings, KafkaSettings
@@ -31,6 +32,9 @@ class App(faust.App):
 
     changelogs: ChangelogReader
     """Reads the changelogs at recovery."""
+
+    lease: Lease
+    """Whether this worker may write."""
 
     def input_topic(self, name: str) -> Any:
         """Return an input topic."""
@@ -90,6 +94,7 @@ def build_app(settings: EngineSettings, inputs: Iterable[str], directory: Path) 
     app.batch_sizes = {topic: BatchSize(settings.batch.records, settings.batch.seconds) for topic in inputs}
     app.store_memory = StoreMemory(settings.state.cache_megabytes)
     app.changelogs = ChangelogReader(kafka)
+    app.lease = Lease(kafka.session_seconds)
     app.finalize()
     return app
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import for_code
+from aiokafka.errors import KafkaError, for_code
 
 from streams.settings import KafkaSettings
+
+COORDINATOR_SECONDS = 30.0
 
 
 class TopicError(RuntimeError):
@@ -39,7 +43,7 @@ async def prepare_cluster(settings: KafkaSettings, inputs: Sequence[str]) -> Clu
     Raises
     ------
     streams.changelog.TopicError
-        If an input topic does not exist, or a changelog topic does not fit it.
+        If an input topic does not exist, a changelog topic does not fit it, or one is gone that there was.
 
     """
     admin = AIOKafkaAdminClient(**settings.client_options())
@@ -56,6 +60,7 @@ async def prepare_cluster(settings: KafkaSettings, inputs: Sequence[str]) -> Clu
         for name, changelog in changelogs.items():
             partitions = shape[settings.topic(name)]
             if changelog not in existing:
+                await _check_nothing_is_lost(admin, settings, name, changelog)
                 await _create(admin, changelog, len(partitions), len(partitions[0]["replicas"]))
             elif len(shape[changelog]) != len(partitions):
                 raise TopicError(
@@ -67,6 +72,32 @@ async def prepare_cluster(settings: KafkaSettings, inputs: Sequence[str]) -> Clu
         return Cluster(cluster["cluster_id"], counts)
     finally:
         await admin.close()
+
+
+async def _check_nothing_is_lost(
+    admin: AIOKafkaAdminClient, settings: KafkaSettings, stream: str, changelog: str
+) -> None:
+    """Refuse to begin anew in the middle: there has been a state if offsets are committed."""
+    committed = await _committed(admin, settings.group_id)
+    topic = settings.topic(stream)
+    if any(tp.topic == topic and found.offset > 0 for tp, found in committed.items()):
+        raise TopicError(
+            f"topic {changelog} is gone, though group {settings.group_id} has committed offsets of {topic}: "
+            f"the state is lost. Restore the topic, or delete the group and state.directory to learn {topic} from its "
+            "beginning"
+        )
+
+
+async def _committed(admin: AIOKafkaAdminClient, group: str) -> dict[Any, Any]:
+    """Return a group's committed offsets; on a new cluster the first who ask must wait for the coordinator."""
+    deadline = time.monotonic() + COORDINATOR_SECONDS
+    while True:
+        try:
+            return dict(await admin.list_consumer_group_offsets(group))
+        except KafkaError as error:
+            if not error.retriable or time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.1)
 
 
 async def _create(admin: AIOKafkaAdminClient, topic: str, partitions: int, replicas: int) -> None:

@@ -33,12 +33,12 @@ async def checkpoint(partition: Partition, offsets: OffsetCommits, *, last: bool
 
     After the last one before another worker takes over, this partition does nothing any more.
     """
-    async with partition.lock:
+    async with partition.lock, partition.all_or_nothing():
         partition.closed = partition.closed or last
-        if partition.position is None or not partition.has_news():
+        if partition.failed or partition.position is None or not partition.has_news():
             return Written(0, 0)
         began = time.perf_counter()
-        marker = Marker(covered=partition.position, tails=partition.outlet.tails)
+        marker = Marker(covered=partition.position, tails=partition.covered_tails())
         written = await partition.states.write(partition.tp.partition, partition.processor.changes(), marker)
         committed = await offsets.commit_offset(partition.tp, marker.covered)
         partition.checkpoint_taken(marker)

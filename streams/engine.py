@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from streams.app import build_app
 from streams.broadcast import BroadcastReader
 from streams.changelog import Cluster, table_name
 from streams.checkpoint import checkpoint
+from streams.lease import LeaseLostError
 from streams.memory import MemoryBound
 from streams.partition import Partition
 from streams.processor import Processor
 from streams.publication import Outlet, Publisher
 from streams.scheduler import MicroBatch
 from streams.settings import EngineSettings
-from streams.state import Marker, StateError, StateTable
+from streams.state import Marker, StateError, StateTable, state_trouble
 from streams.store import MEGABYTE
 
 log = structlog.get_logger(__name__)
@@ -72,6 +74,7 @@ class Engine:
         self._settings = settings
         self._make_processor = make_processor
         self._outputs = outputs
+        self._directory = directory
         self._names = {settings.kafka.topic(name): name for name in cluster.partitions}
         self.app = build_app(settings, list(self._names), directory)
         self._publisher = Publisher(lambda: self.app.producer.batches)
@@ -81,7 +84,9 @@ class Engine:
             for name, partitions in cluster.partitions.items()
         }
         self.partitions: dict[TP, Partition] = {}
-        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.failure: asyncio.Future[None] = loop.create_future()
+        self.app.lease.on_lost = partial(loop.call_soon_threadsafe, self._on_lease_lost)
         self._stopping = False
         self._tending: asyncio.Task[None] | None = None
         self._ready = False
@@ -94,8 +99,11 @@ class Engine:
 
     async def run(self) -> None:
         """Start, and work until cancelled; an error ends it."""
-        await self.app.start()
-        await asyncio.gather(self._keep_time(), self._watch_faust())
+        try:
+            await self.app.start()
+            await asyncio.gather(self._keep_time(), self._watch_faust())
+        except Exception as error:
+            raise state_trouble(error.__cause__ or error, self._directory) or error from error
 
     async def process(self, batch: MicroBatch) -> None:
         """Process one micro-batch; anything that goes wrong ends the worker, so that nothing is left out."""
@@ -119,6 +127,7 @@ class Engine:
                 await self._tending
             await self._checkpoint(list(self.partitions.values()), last=True)
         self.partitions.clear()
+        self.app.lease.release()
         await self.app.stop()
         await self._broadcasts.stop()
 
@@ -150,15 +159,20 @@ class Engine:
         """Finish the batch in hand and make everything durable, before another worker goes on from there."""
         self._ready = False
         metrics.REBALANCES.inc()
+        if self.app.lease.lost:
+            self.partitions.clear()  # they may be another worker's by now: nothing more is written
+            return
         lost = [self.partitions[tp] for tp in revoked if tp in self.partitions]
         await self._checkpoint(lost, last=True)
         for partition in lost:
             del self.partitions[partition.tp]
+        self.app.lease.release()
         log.info("partitions_revoked", partitions=_listed(lost))
 
     async def _on_recovered(self, app: Any, **extra: Any) -> None:
         """Begin with the partitions that this worker now has; their state has been recovered."""
         began = time.perf_counter()
+        self.app.lease.hold()
         assigned = {tp for tp in self.app.consumer.assignment() if tp.topic in self._names}
         try:
             opened = await asyncio.gather(*(self._open(tp) for tp in assigned - self.partitions.keys()))
@@ -178,7 +192,8 @@ class Engine:
         source = TP(self._names[tp.topic], tp.partition)
         states = self._tables[source.topic]
         marker = states.marker(tp.partition)
-        _check_covered(tp, marker, await self.app.consumer.committed(tp), states.changelog)
+        committed = await self.app.consumer.committed(tp)
+        _check_covered(tp, marker, committed, states.changelog)
         outlet = Outlet(source, self._settings.kafka, self._publisher, marker.tails if marker else {})
         await outlet.read_tails(self._outputs)
         return Partition(
@@ -190,6 +205,7 @@ class Engine:
             broadcasts=self._broadcasts,
             batch_size=self.app.batch_sizes[tp.topic],
             position=marker.covered if marker else None,
+            committed=committed,
         )
 
     async def _keep_time(self) -> None:
@@ -236,6 +252,15 @@ class Engine:
         if self.failure.done():
             self.failure.result()
         raise RuntimeError(f"Faust gave up: {self.app.crash_reason!r}") from self.app.crash_reason
+
+    def _on_lease_lost(self) -> None:
+        session = self._settings.kafka.session_seconds
+        self._fail(
+            LeaseLostError(
+                f"no heartbeat reached the group within {session:g} s, so it gave this worker up: start it again, it "
+                "goes on from the last checkpoint; if this happens often, raise kafka.session_seconds"
+            )
+        )
 
     def _fail(self, error: Exception) -> None:
         if not self.failure.done():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from faust.types import TP
@@ -48,6 +49,9 @@ class Partition:
         Told how long micro-batches take.
     position
         First record that is not yet processed; ``None`` takes the first record that comes.
+    committed
+        The group's offset: it lies behind if a crash came before it could be committed, and is then committed with the
+        next checkpoint, even if nothing happens until then.
 
     """
 
@@ -61,6 +65,7 @@ class Partition:
         broadcasts: Broadcasts,
         batch_size: BatchSize,
         position: int | None,
+        committed: int | None,
     ) -> None:
         self.tp = tp
         self.source = source
@@ -69,16 +74,18 @@ class Partition:
         self.states = states
         self.lock = asyncio.Lock()
         self.position = position
-        self.covered = position
+        self.covered = committed
         self.dirty_since: float | None = None
         self.closed = False
+        self.failed = False
         self._broadcasts = broadcasts
         self._batch_size = batch_size
         self._due_said = False
+        self._has_caught_up = not processor.broadcasts
 
     async def process(self, batch: MicroBatch) -> None:
         """Process a micro-batch and publish what it leads to; records that came before are passed over."""
-        async with self.lock:
+        async with self.lock, self.all_or_nothing():
             if self.closed:
                 return
             await self._catch_up_with_broadcasts()
@@ -94,7 +101,7 @@ class Partition:
 
     async def tick(self, now: float) -> None:
         """Publish what is due by now, once all records that were processed in a run before have come again."""
-        async with self.lock:
+        async with self.lock, self.all_or_nothing():
             if not self.closed and not self.outlet.before.reaches(self.source, self.position or 0):
                 result = self.processor.tick(now)
                 if result.outputs or result.forgotten:
@@ -107,15 +114,30 @@ class Partition:
         async with self.lock:
             return 0 if self.closed else self.processor.put_away(int(share * self.processor.kept_bytes()))
 
+    @asynccontextmanager
+    async def all_or_nothing(self) -> AsyncIterator[None]:
+        """Let no checkpoint come after work that was broken off: the processor has learned what was not published."""
+        try:
+            yield
+        except BaseException:
+            self.failed = True
+            raise
+
     def has_news(self) -> bool:
         """Say whether anything has happened since the last checkpoint."""
         return self.dirty_since is not None or self.position != self.covered
+
+    def covered_tails(self) -> dict[str, int]:
+        """Return the ends of the output partitions that a checkpoint now covers."""
+        if self._has_caught_up:
+            self.outlet.cover(self.position or 0)
+        return self.outlet.covered
 
     def checkpoint_taken(self, marker: Marker) -> None:
         """Note that all until now is durable."""
         self.covered = marker.covered
         self.dirty_since = None
-        if self._due_said:
+        if self._due_said and self._has_caught_up:
             self.outlet.before.forget()
 
     async def _catch_up_with_broadcasts(self) -> None:
@@ -124,6 +146,7 @@ class Partition:
         async for news in self._broadcasts.news(self.processor):
             self._mark_dirty()
             await self._publish(self.processor.absorb(news))
+        self._has_caught_up = True
 
     async def _publish(self, result: Result, *, due: bool = False) -> None:
         for outcome, count in result.outcomes.items():

@@ -66,7 +66,7 @@ class Outlet:
     publisher
         Sends the records.
     tails
-        Ends of the output partitions, by topic, at the last checkpoint; later ends are kept here.
+        Ends of the output partitions, by topic, at the last checkpoint: ``covered``. Later ends are in ``tails``.
 
     """
 
@@ -74,6 +74,7 @@ class Outlet:
         self._source = source
         self._settings = settings
         self._publisher = publisher
+        self.covered = dict(tails)
         self.tails = dict(tails)
         self.before = PublishedBefore()
 
@@ -89,6 +90,15 @@ class Outlet:
                 self.tails[name] = ends[tp]
             async for tp, record in _until(consumer, ends):
                 self.before.note(names[tp], record.key, record.value, dict(record.headers))
+
+    def cover(self, position: int) -> None:
+        """Let ``covered`` be the ends of now, for a checkpoint that covers the input's records before ``position``.
+
+        As long as records come again that had led to outputs before a crash, it stays as it is: outputs of records
+        that this checkpoint does not cover must be found should there be another crash.
+        """
+        if not self.before.outlives(self._source, position):
+            self.covered = dict(self.tails)
 
     async def publish(self, outputs: Sequence[Output], *, due: bool = False) -> Counter[str]:
         """Publish outputs and wait until Kafka has acknowledged them all.
@@ -168,6 +178,10 @@ class PublishedBefore:
             for (_, topic, partition), (last, _) in self._last.items()
             if (topic, partition) == (source.topic, source.partition)
         )
+
+    def outlives(self, source: TP, position: int) -> bool:
+        """Say whether some of it may still be needed once the input's records before this position are covered."""
+        return bool(self._due) or self.reaches(source, position)
 
     def forget(self) -> None:
         """Forget it all: a later checkpoint covers it."""

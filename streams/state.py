@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from faust.exceptions import ConsistencyError
 from faust.types import TP
 
 from streams.packed import pack, unpack
@@ -48,6 +50,25 @@ PART_BYTES = 2 * 1024 * 1024
 
 class StateError(RuntimeError):
     """State and offsets do not belong together; the message says what to do."""
+
+
+def state_trouble(error: BaseException | None, directory: Path) -> StateError | None:
+    """Return what to do about an error of the local state, ``None`` if it is another error.
+
+    RocksDB has no exceptions of its own: its text tells.
+    """
+    said = str(error)
+    if "No space left on device" in said or "Disk quota exceeded" in said:
+        return StateError(
+            f"the disk of {directory} is full: make room there, or set state.directory to a larger one, and start "
+            "again; nothing is lost"
+        )
+    if isinstance(error, ConsistencyError):
+        return StateError(
+            f"the local state in {directory} is ahead of its changelog topic, which must have been deleted since: "
+            "delete that folder; what is in the changelog topic is recovered from there"
+        )
+    return None
 
 
 class StateTable:

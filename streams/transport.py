@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aiokafka.protocol.produce import ProduceRequest
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.lease import Lease, now
 from streams.scheduler import MicroBatch
 
 
@@ -18,6 +20,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Reads from Kafka in a thread of its own."""
 
     _turn: int = 0
+
+    async def on_start(self) -> None:
+        """Connect, and keep the lease by what the group says."""
+        await super().on_start()
+        _follow_group(self._ensure_consumer()._coordinator, self.app.lease)
 
     async def _fetch_records(
         self,
@@ -135,6 +142,11 @@ class Producer(driver.Producer):
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
 
+    def _new_producer(self, transactional_id: str | None = None) -> Any:
+        producer = super()._new_producer(transactional_id)
+        _guard(producer.client, self.app.lease)
+        return producer
+
     @property
     def batches(self) -> Any:
         """The aiokafka producer, for sending whole batches."""
@@ -146,6 +158,47 @@ class Transport(driver.Transport):
 
     Consumer = Consumer
     Producer = Producer
+
+
+def _follow_group(coordinator: Any, lease: Lease) -> None:
+    """Renew the lease whenever the group counts this worker in, and end it when the group does not know it."""
+    join_complete, heartbeat, reset = (
+        coordinator._on_join_complete,
+        coordinator._do_heartbeat,
+        coordinator.reset_generation,
+    )
+
+    async def on_join_complete(*arguments: Any) -> None:
+        lease.renew(now())
+        await join_complete(*arguments)
+
+    async def do_heartbeat() -> bool:
+        since = now()
+        counted_in: bool = await heartbeat()
+        if counted_in:
+            lease.renew(since)
+        return counted_in
+
+    def reset_generation() -> None:
+        lease.give_up()
+        reset()
+
+    coordinator._on_join_complete = on_join_complete
+    coordinator._do_heartbeat = do_heartbeat
+    coordinator.reset_generation = reset_generation
+
+
+def _guard(client: Any, lease: Lease) -> None:
+    """Let no request to write go out without the lease: the check comes right before the bytes go to the socket."""
+    send = client.send
+
+    async def send_with_lease(node: int, request: Any, **options: Any) -> Any:
+        if isinstance(request, ProduceRequest):
+            await client.ready(node)
+            lease.check()
+        return await send(node, request, **options)
+
+    client.send = send_with_lease
 
 
 def _position(consumer: Any, tp: TP) -> int | None:

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from streams.changelog import TopicError, prepare_cluster
 from streams.engine import INPUTS, OUTPUTS, Engine, ProcessorFactory
 from streams.health import HealthServer
+from streams.lease import LeaseLostError
 from streams.logs import configure_logging
 from streams.settings import EngineSettings, KafkaSettings, StateSettings
 from streams.state import StateError
@@ -88,7 +89,7 @@ async def _work(
 
 async def _stop(engine: Engine, failure: BaseException | None) -> int:
     if failure is not None:
-        expected = isinstance(failure, (StateError, TopicError))
+        expected = isinstance(failure, (StateError, TopicError, LeaseLostError))
         log.error("worker_failed", error=str(failure), exc_info=None if expected else failure)
     try:
         await asyncio.wait_for(engine.stop(cleanly=failure is None), STOP_SECONDS)

@@ -105,8 +105,8 @@ def test_what_grows_yet_more_improbable_is_nothing_new():
     assert scores == [anomaly_score(1e-2), anomaly_score(1e-4), 0.0, 0.0, 0.0]
 
 
-def test_what_a_signal_said_is_half_forgotten_after_three_hundred_events():
-    for calm, new in ((56, False), (58, True)):  # 4 fades to 3.5, half a power of ten below, within 57.8 events
+def test_what_a_signal_said_is_half_forgotten_after_four_hundred_events():
+    for calm, new in ((76, False), (78, True)):  # 4 fades to 3.5, half a power of ten below, within 77.1 events
         life = lifecycle()
         for i, score in enumerate([odd(1e-9), *[NORMAL] * calm]):
             life.step(float(i), score)

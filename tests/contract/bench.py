@@ -39,7 +39,9 @@ class Bench:
         )
         admin.close()
 
-    def start(self, directory: str = "state", session_seconds: float = 6, **state: Any) -> subprocess.Popen[bytes]:
+    def start(
+        self, directory: str = "state", session_seconds: float = 6, batch_records: int = 2000, **state: Any
+    ) -> subprocess.Popen[bytes]:
         """Start a worker process."""
         settings = {
             "kafka": {
@@ -48,6 +50,7 @@ class Bench:
                 "session_seconds": session_seconds,
             },
             "state": {"directory": str(self.folder / directory), "checkpoint_seconds": 0.5} | state,
+            "batch": {"records": batch_records},
             "http": {"host": "127.0.0.1", "port": 0},
         }
         log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
@@ -132,6 +135,13 @@ class Bench:
         while self.committed() != wanted:
             assert time.monotonic() < deadline, f"{self.committed()} of {wanted}; {self.log(self.workers[-1])[-5:]}"
             time.sleep(0.2)
+
+    def wait_until_some_are_committed(self, least: int = 1) -> None:
+        """Wait until checkpoints cover some of what went in."""
+        deadline = time.monotonic() + 60
+        while sum(self.committed().values()) < least:
+            assert time.monotonic() < deadline, self.log(self.workers[-1])[-5:]
+            time.sleep(0.05)
 
     def wait_for_outputs(self, topic: str, count: int) -> None:
         """Wait until an output topic holds so many records."""

@@ -57,6 +57,23 @@ def test_workers_killed_at_any_moment_neither_lose_nor_repeat_an_output(bench: B
     bench.check_outputs()
 
 
+def test_a_worker_killed_again_before_it_has_caught_up_repeats_no_output(bench: Bench) -> None:
+    worker = bench.start(checkpoint_seconds=1000)
+    bench.wait_for_event(worker, "partitions_assigned")
+    bench.send_numbers(20_000)
+    bench.wait_until_done()
+    worker.kill()
+    worker.wait()
+    slow = bench.start(batch_records=1)
+    bench.wait_until_some_are_committed()
+    slow.kill()
+    slow.wait()
+    assert sum(bench.committed().values()) < 20_000
+    bench.start()
+    bench.wait_until_committed()
+    bench.check_outputs()
+
+
 @pytest.mark.slow
 def test_workers_that_join_and_leave_neither_lose_nor_repeat_an_output(bench: Bench) -> None:
     producing = in_background(lambda: bench.send_numbers(120_000, per_second=6_000))

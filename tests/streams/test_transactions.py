@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from streams.processor import Output, Record
@@ -153,6 +153,27 @@ def test_a_checkpoint_torn_at_any_place_loses_and_repeats_nothing(
         kept += again.absorb(labels).outputs + again.process(batch).outputs
         store(states, again.changes())
     assert kept == list(uninterrupted())
+
+
+@example(lives=[(2, True, 1.0), (6, False, 0.9), (1, True, 1.0)])
+@given(lives=st.lists(st.tuples(st.integers(1, 5), st.booleans(), st.floats(0, 1)), min_size=2, max_size=4))
+@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate])
+def test_one_crash_after_another_loses_and_repeats_nothing(lives: list[tuple[int, bool, float]]) -> None:
+    """Each life goes on from the last complete checkpoint, and may reach less far than the one before."""
+    states: dict[str, bytes] = {}
+    work = list(batches(100))
+    outputs: list[list[Output]] = [[] for _ in work]
+    saved = 0
+    for reach, completes, cut in [*lives, (len(work), True, 1.0)]:
+        processor = TransactionProcessor(SETTINGS, 0, states)
+        end = min(saved + reach, len(work))
+        for number in range(saved, end):
+            batch, labels = work[number]
+            outputs[number] = processor.absorb(labels).outputs + processor.process(batch).outputs
+        changes = list(processor.changes())
+        store(states, changes if completes else changes[: int(cut * (len(changes) - 1))])
+        saved = end if completes else saved
+    assert [output for found in outputs for output in found] == list(uninterrupted())
 
 
 def test_records_that_come_again_are_ignored() -> None:

@@ -58,6 +58,14 @@ class Children:
         """Kill a child at once."""
         self._ask(do="kill", node=number)
 
+    def pause(self, number: int) -> None:
+        """Let a child hang: it keeps its memory and connections, and does nothing. Not on Windows."""
+        self._ask(do="pause", node=number)
+
+    def resume(self, number: int) -> None:
+        """Let a child that hangs go on."""
+        self._ask(do="resume", node=number)
+
     def running(self) -> list[int]:
         """Return the numbers of those that run."""
         return list(self._ask(do="list")["running"])

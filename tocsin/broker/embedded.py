@@ -108,6 +108,14 @@ class EmbeddedKafka:
         self._launch(node)
         self._wait_until_ready(self._started().running())
 
+    def pause_node(self, node: int = 1) -> None:
+        """Let a node hang: it takes connections and answers nothing. Not on Windows."""
+        self._started().pause(node)
+
+    def resume_node(self, node: int = 1) -> None:
+        """Let a node that hangs go on."""
+        self._started().resume(node)
+
     def _java_command(self) -> list[str]:
         command = [str(java()), *SMALL_AND_QUICK, "-cp", os.pathsep.join(str(jar) for jar in jars())]
         options = self._java_options or shared_classes(command, _run_once)

@@ -43,6 +43,10 @@ class Supervisor:
                 end(self.nodes[node], signal.SIGTERM)
             case {"do": "kill", "node": int(node)} if node in self.nodes:
                 end(self.nodes[node], signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+            case {"do": "pause", "node": int(node)} if node in self.nodes:
+                self.nodes[node].send_signal(signal.SIGSTOP)
+            case {"do": "resume", "node": int(node)} if node in self.nodes:
+                self.nodes[node].send_signal(signal.SIGCONT)
         return {"running": [node for node, process in self.nodes.items() if process.poll() is None]}
 
     def clean_up(self) -> None:
