@@ -120,6 +120,44 @@ def coldstart(
     _tell(found, plot, json_)
 
 
+@app.command("throughput")
+def throughput(
+    config: ConfigFile = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each contestant has its turn.")] = 3,
+    plot: PlotFile = None,
+    short: Short = False,
+    json_: LastJson = False,
+) -> None:
+    """Count events a second: Tocsin's worker beside hand-written loops, Quix Streams and a plain Faust agent.
+
+        Each contestant is one process and consumes the same topic from its beginning: events of 4 values from 100
+    sources. All have the same model, River's HalfSpaceTrees(10, 8) behind a MinMaxScaler for each source, and Tocsin
+    once more its default detector. The others decode, score, learn and alert; Tocsin does all that it always does.
+    The time is that between the first and the last record of the topic, as the broker's clock tells when each was
+    answered: both are no JSON, and go to dead-letters. So starting up does not count, and making models does.
+
+        It uses an embedded Kafka, or that of KAFKA_BOOTSTRAP with topics of its own, and takes some minutes. It needs
+    the extra: pip install 'tocsin[bench]'. The JSON object has the fields events, rounds, partitions, model,
+    events_per_second (medians), rounds_events_per_second and ratios (same_model_vs_confluent, same_model_vs_faust,
+    default_vs_confluent: medians of the ratios of each round).
+
+    \b
+    Example:
+      tocsin bench throughput --json
+    """
+    from tocsin.bench.contestants import must_be_comparable  # noqa: PLC0415 - start-up time
+    from tocsin.bench.throughput import SHORT, Effort, bench  # noqa: PLC0415 - start-up time
+    from tocsin.broker.private import private_kafka  # noqa: PLC0415 - start-up time
+    from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
+
+    kafka = load_configuration(config).kafka
+    must_be_drawable(plot)
+    must_be_comparable(kafka)
+    with private_kafka(kafka, "bench") as private, progress("runs") as tell:
+        found = bench(private, SHORT if short else Effort(rounds=rounds), tell)
+    _tell(found, plot, json_)
+
+
 def _configured(config: Path | None) -> tuple[str, Callable[[], Detector]]:
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
     from tocsin.wiring import make_detector  # noqa: PLC0415 - start-up time
