@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import msgspec
 
@@ -89,7 +90,7 @@ class Score(msgspec.Struct, frozen=True):
     p_value: float
     anomaly_score: float
     signals: tuple[SignalScore, ...] = ()
-    values: dict[str, ValueExplanation] = msgspec.field(default_factory=dict)
+    values: Mapping[str, ValueExplanation] = msgspec.field(default_factory=dict)
     warm_up: float = 1.0
     missing: tuple[str, ...] = ()
 
