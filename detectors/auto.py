@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -15,7 +16,6 @@ from detectors.calibration import SMALLEST
 from detectors.event import NO_JOINT as NO_PARTS
 from detectors.event import judge_event
 from detectors.explanation import (
-    Explanations,
     by_p_value,
     direction_of,
     explained,
@@ -38,7 +38,7 @@ from detectors.judgement import (
     expect_of,
 )
 from detectors.judgement import KINDS as VALUE_KINDS
-from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
+from detectors.score import Explanations, Score, SignalScore, ValueExplanation, anomaly_score
 from detectors.signals import arrival, season
 from detectors.signals.joint import KIND as JOINT
 from detectors.signals.joint import Joint
@@ -153,7 +153,7 @@ class Auto(Detector):
         if min(lowest, arrival_p) <= WORTH_TELLING or 0.0 <= joint_p <= WORTH_TELLING * JOINT_SHARE:
             found, values = self._found(x, explained(x, self._told), joint_p, arrival_p, time)
         else:
-            values = Explanations(x, self._told.copy())
+            values = Explanations(x, partial(explained, told=self._told.copy()))
         if anew:
             self._learn_anew()
         p_value = max(p_value, SMALLEST) if x else 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,42 +12,6 @@ from detectors.score import SignalScore, ValueExplanation
 
 SPECIFIC = 0.1
 """A signal at or below this corrected p-value says what kind of thing a new pattern is."""
-
-
-class Explanations(Mapping[str, ValueExplanation]):
-    """The explanation of each value of an event, made when it is first asked for: of most events nobody asks.
-
-    Parameters
-    ----------
-    x
-        The event's values.
-    told
-        A row of numbers for each.
-
-    """
-
-    __slots__ = ("_made", "_told", "_x")
-
-    def __init__(self, x: Mapping[str, float], told: NDArray[np.float64]) -> None:
-        self._x, self._told = x, told
-        self._made: dict[str, ValueExplanation] | None = None
-
-    def __getitem__(self, name: str) -> ValueExplanation:
-        return self._explained()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._x)
-
-    def __len__(self) -> int:
-        return len(self._x)
-
-    def __repr__(self) -> str:
-        return repr(self._explained())
-
-    def _explained(self) -> dict[str, ValueExplanation]:
-        if self._made is None:
-            self._made = explained(self._x, self._told)
-        return self._made
 
 
 def explained(x: Mapping[str, float], told: NDArray[np.float64]) -> dict[str, ValueExplanation]:
