@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from river import preprocessing
+from river import anomaly, preprocessing
 from river.base import SupervisedAnomalyDetector
 
 from detectors.base import Detector, SnapshotError, parts_of
 from detectors.calibration import CALIBRATION, calibrate
 from detectors.compiled import compiled
+from detectors.forest import Forest
 from detectors.river_forest import pickled
 from detectors.score import Explanations, Score, SignalScore, ValueExplanation, anomaly_score
 from detectors.signals import arrival
@@ -99,9 +100,13 @@ class RiverDetector(Detector):
         calibration = self._calibrations.get("")
         if calibration is None:
             calibration = self._calibrations[""] = np.zeros(1, EXCESS)
-        p_value, self._silent_after = _calibrated(calibration, self._arrival, float(self._raw(x)[""]), t)
+        model = self._model("")
+        score = model.process_one(x) if isinstance(model, Forest) else float(model.score_one(dict(x)))
+        p_value, self._silent_after = _calibrated(calibration, self._arrival, score, t)
         found = (SignalScore(KIND, p_value),) if self._events >= WARM_UP and p_value < 1.0 else ()
-        self._learn(x)
+        self._events += 1
+        if not isinstance(model, Forest):
+            model.learn_one(dict(x))
         return self._said(x, found)
 
     def _said(self, x: Mapping[str, float], found: tuple[SignalScore, ...]) -> Score:
@@ -134,7 +139,8 @@ class RiverDetector(Detector):
             raise SnapshotError("the state is not signed with this state key: set the key that wrote it, or reset it")
         self._events, self._arrival, self._calibrations = events, arrived, known
         self._silent_after = arrival.silent_after(arrived[0])
-        self._models = pickle.loads(models)  # noqa: S301  its signature has been checked
+        restored = pickle.loads(models)  # noqa: S301  its signature has been checked
+        self._models = {name: self._compiled(model) for name, model in restored.items()}
 
     def _raw(self, x: Mapping[str, float]) -> dict[str, float]:
         if self._per_value:
@@ -154,9 +160,13 @@ class RiverDetector(Detector):
         if model is None:
             model = self.estimator.clone()
             if self.scale and not self._per_value:
-                model = preprocessing.MinMaxScaler() | model
+                model = self._compiled(preprocessing.MinMaxScaler() | model)
             self._models[name] = model
         return model
+
+    def _compiled(self, model: Any) -> Any:
+        """Return what does the same as a model, in compiled code if there is any; a pipeline is left as it is."""
+        return Forest(model) if self.scale and Forest.can_be(model) else model
 
     def _sign(self, pickled: bytes) -> bytes:
         if not self.state_key:
@@ -202,3 +212,12 @@ def _arrive(arrivals: Any, t: float) -> float:
 def _calibrated(excesses: Any, arrivals: Any, score: float, t: float) -> tuple[float, float]:
     """Return the p-value of a raw score, and how long silence is usual after its event; learn both."""
     return min(1.0, _excess(excesses[0], score)), _arrive(arrivals, t)
+
+
+def prepare() -> None:
+    """Compile what runs beside River's estimators, or load it if that was done before: no event has to wait for it."""
+    for estimator in (anomaly.HalfSpaceTrees(n_trees=1, height=1, window_size=5), anomaly.GaussianScorer()):
+        detector = RiverDetector(estimator)
+        for i in range(2 * FIRST_SCORES):
+            detector.process_one({"x": float(i % 7)}, float(i))
+            detector.learn_one({"x": 0.0}, i + 0.5)
