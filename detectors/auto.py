@@ -143,8 +143,8 @@ class Auto(Detector):
             self._at,
             readings,
             time,
-            self._joint_parts,
             self._joint_at,
+            *self._joint_parts,
             self._p_values,
             self._told,
         )

@@ -25,7 +25,20 @@ NO_JOINT: JointParts = (
 
 @compiled
 def judge_event(
-    sources: Any, values: Any, places: Any, x: Any, t: float, parts: Any, joint_places: Any, p_values: Any, told: Any
+    sources: Any,
+    values: Any,
+    places: Any,
+    x: Any,
+    t: float,
+    joint_places: Any,
+    states: Any,
+    mean: Any,
+    recent: Any,
+    covariance: Any,
+    precision: Any,
+    deviations: Any,
+    p_values: Any,
+    told: Any,
 ) -> tuple[float, float, float, float, bool, float]:
     """Judge an event and learn it.
 
@@ -33,10 +46,10 @@ def judge_event(
     ----------
     sources, values, places, x, t, p_values, told
         As of ``judge``.
-    parts
-        What is known of the values together, as of ``Joint.parts``.
     joint_places
-        Which of these each value of the event is, below 0 if it is left out; empty if they are not looked at together.
+        Place of each value among those that are looked at together, below 0 if it is left out; empty if none are.
+    states, mean, recent, covariance, precision, deviations
+        What is known of them together: ``Joint.parts``.
 
     Returns
     -------
@@ -48,7 +61,6 @@ def judge_event(
     """
     joint_p = -1.0
     if len(joint_places) > 0:
-        states, mean, recent, covariance, precision, deviations = parts
         together = np.full(len(mean), np.nan)
         for i in range(len(x)):
             if joint_places[i] >= 0:

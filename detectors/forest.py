@@ -57,10 +57,8 @@ class Forest:
     @staticmethod
     def can_be(model: Any) -> bool:
         """Say whether a model is a pipeline of just these two steps."""
-        if type(model) is not Pipeline or [type(step) for step in model.steps.values()] != [
-            MinMaxScaler,
-            HalfSpaceTrees,
-        ]:
+        steps = model.steps.values() if type(model) is Pipeline else ()
+        if [type(step) for step in steps] != [MinMaxScaler, HalfSpaceTrees]:
             return False
         scaler, forest = model.steps.values()
         return scaler.window_size is None and forest.height <= 15 and forest.window_size < 2**30

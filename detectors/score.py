@@ -74,7 +74,7 @@ class Explanations(Mapping[str, ValueExplanation]):
 
     Examples
     --------
-    >>> values = Explanations({"x": 1.0}, lambda x: {n: ValueExplanation(v, 0.5, None, None, 1.0) for n, v in x.items()})
+    >>> values = Explanations({"x": 1.0}, lambda x: {"x": ValueExplanation(x["x"], 0.5, None, None, 1.0)})
     >>> values["x"].expected
     0.5
 

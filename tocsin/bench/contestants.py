@@ -21,6 +21,10 @@ class BenchError(RuntimeError):
     """A benchmark cannot be run; the message says why and what to do."""
 
 
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
 @dataclass(frozen=True, slots=True)
 class Contestant:
     """One of those that are compared.
@@ -41,9 +45,14 @@ class Contestant:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
+PARAMETERS = {"n_trees": TREES, "height": HEIGHT}
+OWN_CODE = {
+    "TOCSIN_TELEMETRY__DETECTOR__NAME": "river",
+    "TOCSIN_TELEMETRY__DETECTOR__PIPELINE": _json([{"MinMaxScaler": {}}, {"HalfSpaceTrees": PARAMETERS}]),
+}
 SAME_MODEL = {
     "TOCSIN_TELEMETRY__DETECTOR__NAME": "river.HalfSpaceTrees",
-    "TOCSIN_TELEMETRY__DETECTOR__PARAMETERS": msgspec.json.encode({"n_trees": TREES, "height": HEIGHT}).decode(),
+    "TOCSIN_TELEMETRY__DETECTOR__PARAMETERS": _json(PARAMETERS),
 }
 
 CONFLUENT, FAUST, TOCSIN, DEFAULT = "confluent-kafka loop", "plain Faust agent", "tocsin", "tocsin, default detector"
@@ -53,9 +62,14 @@ CONTESTANTS = (
     Contestant("Quix Streams", "quix_app"),
     Contestant(FAUST, "faust_app"),
     Contestant(TOCSIN, settings=SAME_MODEL),
+    Contestant("tocsin, River's own code", settings=OWN_CODE),
     Contestant(DEFAULT),
 )
-"""All but the last with the same model: River's HalfSpaceTrees(10, 8) behind a MinMaxScaler, for each source."""
+"""All but the last with the same model: River's HalfSpaceTrees(10, 8) behind a MinMaxScaler, for each source.
+
+Tocsin runs it in compiled code, with the same scores to the last bit (``detectors.forest``); and once more as a pipeline
+of River, which is River's own code.
+"""
 
 
 def must_be_comparable(kafka: KafkaSettings) -> None:
@@ -76,7 +90,7 @@ def running(contestant: Contestant, kafka: KafkaSettings, partitions: int) -> It
     group = f"bench-{secrets.token_hex(3)}"
     if contestant.loop is None:
         own = kafka.model_copy(update={"group": group})
-        with running_worker(own, worker_settings(partitions) | contestant.settings):
+        with running_worker(own, {**worker_settings(partitions), **contestant.settings}):
             yield
         return
     with contextlib.closing(Children()) as children:

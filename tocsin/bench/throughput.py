@@ -136,11 +136,9 @@ def bench(kafka: KafkaSettings, effort: Effort, progress: Callable[[int, int], N
     empty_outputs(kafka, settings)
     fill(kafka, effort.partitions, effort.events)
     rates: dict[str, list[float]] = {contestant.name: [] for contestant in CONTESTANTS}
-    done = 0
-    for contestant in _in_turn(effort.rounds):
+    for done, contestant in enumerate(_in_turn(effort.rounds), 1):
         empty_outputs(kafka, settings)
         rates[contestant.name].append(rate(contestant, kafka, effort))
-        done += 1
         if progress is not None:
             progress(done, effort.rounds * len(CONTESTANTS))
     return Throughput(effort, rates)
