@@ -67,8 +67,8 @@ CONTESTANTS = (
 )
 """All but the last with the same model: River's HalfSpaceTrees(10, 8) behind a MinMaxScaler, for each source.
 
-Tocsin runs it in compiled code, with the same scores to the last bit (``detectors.forest``); and once more as a pipeline
-of River, which is River's own code.
+Tocsin runs it in compiled code, with the same scores to the last bit (``detectors.forest``); and once more as a
+pipeline of River, which is River's own code.
 """
 
 
