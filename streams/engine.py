@@ -185,6 +185,7 @@ class Engine:
             broadcasts=self._broadcasts,
             batch_size=self.app.batch_sizes[tp.topic],
             position=marker.covered if marker else None,
+            known_end=lambda: self.app.consumer.end(tp),
         )
 
     async def _keep_time(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from faust.types import TP
@@ -50,6 +50,8 @@ class Partition:
         Told how long micro-batches take.
     position
         First record that is not yet processed; ``None`` takes the first record that comes.
+    known_end
+        Returns an end that the partition has had, ``None`` while unknown.
 
     """
 
@@ -63,6 +65,7 @@ class Partition:
         broadcasts: Broadcasts,
         batch_size: BatchSize,
         position: int | None,
+        known_end: Callable[[], int | None],
     ) -> None:
         self.tp = tp
         self.source = source
@@ -76,6 +79,8 @@ class Partition:
         self.closed = False
         self._broadcasts = broadcasts
         self._batch_size = batch_size
+        self._known_end = known_end
+        self._broadcasts_cover = 0
         self._due_said = False
 
     async def process(self, batch: MicroBatch) -> None:
@@ -83,7 +88,7 @@ class Partition:
         async with self.lock:
             if self.closed:
                 return
-            await self._catch_up_with_broadcasts()
+            await self._catch_up_with_broadcasts(batch.end)
             records = self._new_records(batch)
             if records:
                 with no_garbage_collection(), Stopwatch() as watch:
@@ -115,12 +120,19 @@ class Partition:
         if self._due_said:
             self.outlet.before.forget()
 
-    async def _catch_up_with_broadcasts(self) -> None:
-        if not self.processor.broadcasts:
+    async def _catch_up_with_broadcasts(self, end: int) -> None:
+        """Let the processor know all that was broadcast before the records up to ``end`` were produced.
+
+        What is in the partition at one moment was produced before whatever is broadcast later. So a worker that lags
+        asks the brokers once for all that was there when it asked, not once for each micro-batch.
+        """
+        if not self.processor.broadcasts or end <= self._broadcasts_cover:
             return
+        there = max(end, self._known_end() or 0)
         async for news in self._broadcasts.news(self.processor):
             self._mark_dirty()
             await self._publish(self.processor.absorb(news))
+        self._broadcasts_cover = there
 
     async def _publish(self, result: Result, *, due: bool = False) -> None:
         for outcome, count in result.outcomes.items():

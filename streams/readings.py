@@ -53,7 +53,7 @@ class _Usual(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     timestamp: str | int
     values: dict[str, float]
     event_id: str | None = None
-    attributes: msgspec.Raw | None = None
+    attributes: msgspec.Raw = msgspec.Raw(b"")
 
 
 class ReadingDecoder:
@@ -110,7 +110,8 @@ class ReadingDecoder:
             return None
         if usual.event_id is not None and not _is_name(usual.event_id):
             return None
-        attributes = _NONE if usual.attributes is None else self._attributes_of(bytes(usual.attributes))
+        raw = bytes(usual.attributes)
+        attributes = self._attributes_of(raw) if raw else _NONE
         if attributes is None:
             return None
         return Reading(usual.source, time, values, len(values), usual.event_id, attributes)

@@ -74,11 +74,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         elif not fetcher._closed:
             waiter.result()
 
-    def lag(self, tp: TP, position: int) -> int | None:
-        """Return how many records lie after a position, ``None`` while unknown."""
+    def end(self, tp: TP) -> int | None:
+        """Return the end of a partition as the last fetch of it told, ``None`` while unknown."""
         consumer = self._ensure_consumer()
-        end = consumer.highwater(tp) if tp in consumer.assignment() else None
-        return None if end is None else max(end - position, 0)
+        end: int | None = consumer.highwater(tp) if tp in consumer.assignment() else None
+        return end
 
     async def committed(self, tp: TP) -> int | None:
         """Return the group's committed offset of a partition."""
@@ -121,9 +121,14 @@ class Consumer(driver.Consumer):
         """Return the group's committed offset of a partition."""
         return await self._thread.committed(tp)
 
+    def end(self, tp: TP) -> int | None:
+        """Return the end of a partition as the last fetch of it told, ``None`` while unknown."""
+        return self._thread.end(tp)
+
     def lag(self, tp: TP, position: int) -> int | None:
         """Return how many records lie after a position, ``None`` while unknown."""
-        return self._thread.lag(tp, position)
+        end = self.end(tp)
+        return None if end is None else max(end - position, 0)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Leave the watch over progress to the health check, which knows micro-batches."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,20 +29,40 @@ APPENDED = {"message.timestamp.type": "LogAppendTime"}
 """Of output topics: one clock, the broker's, says when each contestant was how far."""
 
 
-def telemetry(events: int, seed: int = 0, interval: float = 0.01) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield events of ``SOURCES`` sources in random order: the source's number, the key and the value.
+INTERVAL = 0.01
+"""Seconds between two events."""
 
-    Their times lie in the past, so that none is ahead of the clock, and each source has some each second.
+Events = Iterable[tuple[int, bytes, bytes]]
+"""Of each the source's number, the key and the value."""
+
+
+def telemetry(
+    events: int, start: float | None = None, seed: int = 0, odd: float = ODD
+) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield events of ``SOURCES`` sources in random order; each source has about one a second.
+
+    Parameters
+    ----------
+    events
+        How many.
+    start
+        Time of the first, epoch seconds; ``None`` lets the last be now, so that none is ahead of the clock.
+    seed
+        The same seed gives the same values.
+    odd
+        Share in which one value is off by ten standard deviations.
+
     """
-    chance, at = random.Random(seed), time.time() - events * interval  # noqa: S311 - simulates
+    chance = random.Random(seed)  # noqa: S311 - simulates
+    at = time.time() - events * INTERVAL if start is None else start
     for i in range(events):
         source = chance.randrange(SOURCES)
         values = {name: chance.gauss(mean, sigma) for name, (mean, sigma) in USUAL.items()}
-        if chance.random() < ODD:
+        if chance.random() < odd:
             name = chance.choice(list(USUAL))
             values[name] += 10.0 * USUAL[name][1]
         key = f"machine-{source}"
-        timestamp = datetime.fromtimestamp(at + i * interval, UTC).isoformat(timespec="milliseconds")
+        timestamp = datetime.fromtimestamp(at + i * INTERVAL, UTC).isoformat(timespec="milliseconds")
         event = {
             "source": key,
             "timestamp": timestamp.removesuffix("+00:00") + "Z",
@@ -51,7 +71,7 @@ def telemetry(events: int, seed: int = 0, interval: float = 0.01) -> Iterator[tu
         yield source, key.encode(), msgspec.json.encode(event)
 
 
-def fill(kafka: KafkaSettings, partitions: int, events: int) -> None:
+def fill(kafka: KafkaSettings, partitions: int, events: Events) -> None:
     """Send events to topic ``telemetry``, with a mark at both ends of each partition."""
     from confluent_kafka import Producer  # noqa: PLC0415 - an optional extra
 
@@ -59,7 +79,7 @@ def fill(kafka: KafkaSettings, partitions: int, events: int) -> None:
     topic = kafka.topic("telemetry")
     for partition in range(partitions):
         producer.produce(topic, MARK, partition=partition)
-    for i, (source, key, value) in enumerate(telemetry(events)):
+    for i, (source, key, value) in enumerate(events):
         while True:
             try:
                 producer.produce(topic, value, key, partition=source % partitions)
@@ -105,12 +125,17 @@ class Marks:
     def __exit__(self, *error: object) -> None:
         self._consumer.close()
 
+    @property
+    def seen(self) -> int:
+        """How many have been seen."""
+        return len(self._at)
+
     def wait_for(self, count: int, seconds: float) -> Sequence[float] | None:
         """Return when the marks were written, in order; ``None`` if they are not all there after so many seconds."""
         deadline = time.monotonic() + seconds
         while len(self._at) < count:
-            if time.monotonic() > deadline:
-                return None
             for records in self._consumer.poll(timeout_ms=200).values():
                 self._at += [record.timestamp / 1000 for record in records]
+            if len(self._at) < count and time.monotonic() > deadline:
+                return None
         return sorted(self._at)

@@ -11,7 +11,7 @@ from typing import Any
 from streams.settings import KafkaSettings
 from streams.topics import TopicSettings
 from tocsin.bench.contestants import CONFLUENT, CONTESTANTS, DEFAULT, FAUST, TOCSIN, BenchError, Contestant, running
-from tocsin.bench.stream import Marks, empty_outputs, fill
+from tocsin.bench.stream import Marks, empty_outputs, fill, telemetry
 from tocsin.evaluation.tables import Table, cell
 from tocsin.plotting import plot_into
 
@@ -134,7 +134,7 @@ def bench(kafka: KafkaSettings, effort: Effort, progress: Callable[[int, int], N
     """
     settings = TopicSettings(partitions=effort.partitions)
     empty_outputs(kafka, settings)
-    fill(kafka, effort.partitions, effort.events)
+    fill(kafka, effort.partitions, telemetry(effort.events))
     rates: dict[str, list[float]] = {contestant.name: [] for contestant in CONTESTANTS}
     for done, contestant in enumerate(_in_turn(effort.rounds), 1):
         empty_outputs(kafka, settings)

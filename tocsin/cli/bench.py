@@ -158,6 +158,37 @@ def throughput(
     _tell(found, plot, json_)
 
 
+@app.command("latency")
+def latency(config: ConfigFile = None, plot: PlotFile = None, short: Short = False, json_: LastJson = False) -> None:
+    """Time the way from an event to its alert under load, and from a payment to its decision beside saturation.
+
+        Tocsin's worker with its default detector first takes what it can: its highest rate. Then events come at 25, 50
+    and 75 % of that, some of them odd: the latency is from when an event was produced to when the alert that it began,
+    changed or ended was written, as the broker's clock tells. Last, more telemetry waits than the worker can take, and
+    transactions come at 50 a second: from when one was produced to when its decision was written.
+
+        It uses an embedded Kafka, or that of KAFKA_BOOTSTRAP with topics of its own, and takes two minutes. Producer,
+    broker and worker share this machine. It needs the extra: pip install 'tocsin[bench]'. The JSON object has the
+    fields events_per_second (the highest rate), alerts (by share of it: events_per_second, samples, p50 and p99 in
+    milliseconds), decisions_while_telemetry_saturates (the same) and saturated (whether telemetry still waited).
+
+    \b
+    Example:
+      tocsin bench latency --plot latency.svg
+    """
+    from tocsin.bench.contestants import must_be_comparable  # noqa: PLC0415 - start-up time
+    from tocsin.bench.latency import SHORT, Effort, bench  # noqa: PLC0415 - start-up time
+    from tocsin.broker.private import private_kafka  # noqa: PLC0415 - start-up time
+    from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
+
+    kafka = load_configuration(config).kafka
+    must_be_drawable(plot)
+    must_be_comparable(kafka)
+    with private_kafka(kafka, "bench") as private, progress("steps") as tell:
+        found = bench(private, SHORT if short else Effort(), tell)
+    _tell(found, plot, json_)
+
+
 def _configured(config: Path | None) -> tuple[str, Callable[[], Detector]]:
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
     from tocsin.wiring import make_detector  # noqa: PLC0415 - start-up time
