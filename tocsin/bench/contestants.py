@@ -72,14 +72,17 @@ pipeline of River, which is River's own code.
 """
 
 
-def must_be_comparable(kafka: KafkaSettings) -> None:
-    """Raise a ``BenchError`` if what Tocsin is compared with is not there, or could not reach the brokers."""
-    missing = [name for name in ("confluent_kafka", "quixstreams") if find_spec(name) is None]
+OTHERS = ("confluent_kafka", "quixstreams")
+
+
+def must_be_there(kafka: KafkaSettings, packages: Sequence[str] = OTHERS) -> None:
+    """Raise a ``BenchError`` if packages of the extra ``bench`` are not there, or could not reach the brokers."""
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise BenchError(f"{' and '.join(missing)} cannot be imported: pip install 'tocsin[bench]'")
     if kafka.security_protocol != "PLAINTEXT":
         raise BenchError(
-            "the loops that Tocsin is compared with speak to Kafka without TLS and login: unset KAFKA_BOOTSTRAP, and an"
+            "the benchmark's loops and producers speak to Kafka without TLS and login: unset KAFKA_BOOTSTRAP, and an"
             " embedded Kafka is used"
         )
 

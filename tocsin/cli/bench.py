@@ -145,14 +145,14 @@ def throughput(
     Example:
       tocsin bench throughput --json
     """
-    from tocsin.bench.contestants import must_be_comparable  # noqa: PLC0415 - start-up time
+    from tocsin.bench.contestants import must_be_there  # noqa: PLC0415 - start-up time
     from tocsin.bench.throughput import SHORT, Effort, bench  # noqa: PLC0415 - start-up time
     from tocsin.broker.private import private_kafka  # noqa: PLC0415 - start-up time
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     kafka = load_configuration(config).kafka
     must_be_drawable(plot)
-    must_be_comparable(kafka)
+    must_be_there(kafka)
     with private_kafka(kafka, "bench") as private, progress("runs") as tell:
         found = bench(private, SHORT if short else Effort(rounds=rounds), tell)
     _tell(found, plot, json_)
@@ -176,14 +176,14 @@ def latency(config: ConfigFile = None, plot: PlotFile = None, short: Short = Fal
     Example:
       tocsin bench latency --plot latency.svg
     """
-    from tocsin.bench.contestants import must_be_comparable  # noqa: PLC0415 - start-up time
+    from tocsin.bench.contestants import must_be_there  # noqa: PLC0415 - start-up time
     from tocsin.bench.latency import SHORT, Effort, bench  # noqa: PLC0415 - start-up time
     from tocsin.broker.private import private_kafka  # noqa: PLC0415 - start-up time
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     kafka = load_configuration(config).kafka
     must_be_drawable(plot)
-    must_be_comparable(kafka)
+    must_be_there(kafka, ["confluent_kafka"])
     with private_kafka(kafka, "bench") as private, progress("steps") as tell:
         found = bench(private, SHORT if short else Effort(), tell)
     _tell(found, plot, json_)
