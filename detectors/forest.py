@@ -122,12 +122,11 @@ class Forest:
         branches, nodes = np.zeros((forest.n_trees, size // 2), BRANCH), np.zeros((forest.n_trees, size), NODE)
         for tree, root in enumerate(forest.trees):
             level = [root]
-            for i in range(size):
-                node = level[i]
-                nodes[tree, i] = node.l_mass, node.r_mass
+            for node in level:  # which grows meanwhile: breadth first
                 if type(node) is PaddedBranch:
-                    branches[tree, i] = places[node.feature], node.threshold
                     level += node.children
+            nodes[tree] = [(node.l_mass, node.r_mass) for node in level]
+            branches[tree] = [(places[node.feature], node.threshold) for node in level[: size // 2]]
         growth = np.zeros(1, GROWTH)
         growth[0] = forest.counter, forest.window_size, forest._first_window, forest._max_score
         ranges = np.array([(scaler.min[name].get(), scaler.max[name].get()) for name in features], RANGE)

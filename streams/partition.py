@@ -7,7 +7,7 @@ import contextlib
 import gc
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from faust.types import TP
 
@@ -155,7 +155,7 @@ class Partition:
         if batch.start > position:
             raise LostRecordsError(f"{self.tp.topic}/{self.tp.partition}: {batch.start} came after {position}")
         topic, partition = self.source
-        fetched: Sequence[Any] = batch.records
+        fetched = batch.records
         if fetched[0].offset < position:
             fetched = [record for record in fetched if record.offset >= position]
         return [Record(topic, partition, r.offset, r.timestamp / 1000, r.key, r.value) for r in fetched]

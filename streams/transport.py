@@ -11,7 +11,7 @@ from typing import Any
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams.scheduler import MicroBatch
+from streams.scheduler import Fetched, MicroBatch
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -48,6 +48,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         for tp in self._in_turn(active):
             size = batch_sizes.get(tp.topic)
             start = _position(consumer, tp)
+            if size is not None:
+                _make_small(consumer._fetcher, tp)
             found = await consumer._fetcher.fetched_records(
                 {tp}, timeout=0, max_records=None if size is None else size.records
             )
@@ -102,7 +104,7 @@ class Consumer(driver.Consumer):
             partition=tp.partition,
             offset=last.offset,
             timestamp=last.timestamp / 1000,
-            timestamp_type=last.timestamp_type,
+            timestamp_type=0,
             headers=None,
             key=None,
             value=record,
@@ -159,3 +161,18 @@ def _position(consumer: Any, tp: TP) -> int | None:
         return None
     state = assignment.state_value(tp)
     return state.position if state.has_valid_position else None
+
+
+def _make_small(fetcher: Any, tp: TP) -> None:
+    """Let what has been fetched of a partition be given as ``Fetched``.
+
+    aiokafka has no setting for that. Should it keep its records elsewhere one day, they come as its own, which have
+    these fields too.
+    """
+    waiting = getattr(fetcher._records.get(tp), "_partition_records", None)
+    if waiting is not None:
+        waiting._consumer_record = _fetched
+
+
+def _fetched(tp: TP, record: Any) -> Fetched:
+    return Fetched(record.offset, record.timestamp, record.key, record.value)

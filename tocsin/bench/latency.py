@@ -26,7 +26,7 @@ SHARES = (0.25, 0.5, 0.75)
 ODD = 0.005
 """Share of the events that are odd: enough alerts for a 99th percentile."""
 
-AHEAD = 1.25
+AHEAD = 2.5
 """How much more telemetry waits, in times the worker's rate, than it can take while transactions are sent."""
 
 ACCOUNTS = 50
