@@ -26,9 +26,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         timeout: float = 0.0,  # noqa: ASYNC109 - as Faust has it
         max_records: int | None = None,
     ) -> Mapping[TP, Any]:
-        """Take one micro-batch from each partition that has records, the first partition in turn first.
+        """Take a micro-batch from each partition of the most urgent topic, and one from each other input topic.
 
-        aiokafka by itself empties one partition's buffer before it looks at the next.
+        Partitions of a topic have their turns. More than one micro-batch of a topic that can wait would be in the way
+        of what becomes urgent meanwhile. aiokafka by itself empties one partition's buffer before it looks at the next.
         """
         if not self.consumer.flow_active:
             return {}
@@ -44,8 +45,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _one_round(self, consumer: Any, active: set[TP]) -> dict[TP, Any]:
         batch_sizes = self.app.batch_sizes
+        urgent = next(iter(batch_sizes), None)
         fetched: dict[TP, Any] = {}
+        served: set[str] = set()
         for tp in self._in_turn(active):
+            if tp.topic in served:
+                continue
             size = batch_sizes.get(tp.topic)
             start = _position(consumer, tp)
             if size is not None:
@@ -59,6 +64,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 else:
                     first = records[0].offset
                     fetched[got] = MicroBatch(got, first if start is None else min(start, first), records)
+                    if tp.topic != urgent:
+                        served.add(tp.topic)
         return fetched
 
     def _in_turn(self, active: Iterable[TP]) -> list[TP]:

@@ -165,7 +165,12 @@ class _Load:
 
         self.effort, self.kafka = effort, kafka
         self.producer = Producer(
-            {"bootstrap.servers": kafka.bootstrap_servers, "linger.ms": 1, "queue.buffering.max.messages": 2_000_000}
+            {
+                "bootstrap.servers": kafka.bootstrap_servers,
+                "linger.ms": 1,
+                "queue.buffering.max.messages": 2_000_000,
+                "log_level": 0,
+            }
         )
         self._next = time.time() - 12 * 3600
         self._lots = 0

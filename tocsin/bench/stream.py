@@ -75,7 +75,7 @@ def fill(kafka: KafkaSettings, partitions: int, events: Events) -> None:
     """Send events to topic ``telemetry``, with a mark at both ends of each partition."""
     from confluent_kafka import Producer  # noqa: PLC0415 - an optional extra
 
-    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "linger.ms": 50})
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "linger.ms": 50, "log_level": 0})
     topic = kafka.topic("telemetry")
     for partition in range(partitions):
         producer.produce(topic, MARK, partition=partition)
