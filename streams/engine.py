@@ -20,7 +20,7 @@ from streams.checkpoint import checkpoint
 from streams.partition import Partition
 from streams.processor import Processor
 from streams.publication import Outlet, Publisher
-from streams.scheduler import MicroBatch
+from streams.scheduler import MicroBatch, Precedence
 from streams.settings import EngineSettings
 from streams.state import Marker, StateError, StateTable
 
@@ -79,6 +79,8 @@ class Engine:
             for name, partitions in cluster.partitions.items()
         }
         self.partitions: dict[TP, Partition] = {}
+        self._urgent = next(iter(self._names))
+        self._precedence = Precedence()
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stopping = False
         self._tending: asyncio.Task[None] | None = None
@@ -99,7 +101,8 @@ class Engine:
         if partition is None or self._stopping:
             return
         try:
-            await partition.process(batch)
+            async with self._precedence.turn(urgent=batch.tp.topic == self._urgent):
+                await partition.process(batch)
         except Exception as error:
             self._fail(error)
             raise
@@ -211,7 +214,10 @@ class Engine:
 
     async def _checkpoint(self, partitions: Sequence[Partition], *, last: bool = False) -> None:
         self._checkpointed_at = time.monotonic()
-        states = [state for p in partitions for state in await checkpoint(p, self.app.consumer, last=last)]
+        states: list[int] = []
+        for partition in partitions:
+            async with self._precedence.turn(urgent=partition.tp.topic == self._urgent):
+                states += await checkpoint(partition, self.app.consumer, last=last)
         if states:
             metrics.MODEL_BYTES.set(sum(states) / len(states))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +110,33 @@ class BatchSize:
         """Note how long a batch took."""
         self._seconds_per_record += 0.75 * (seconds / records - self._seconds_per_record)
         self._seconds_per_record = max(self._seconds_per_record, 1e-9)
+
+
+class Precedence:
+    """Lets micro-batches of the most urgent topic come to their end before another one begins.
+
+    A micro-batch waits a few times for Kafka, and each time any other could take the processor for as long as it lasts.
+    Others wait for those urgent ones that are there when their turn comes, not for later ones: nothing starves.
+    """
+
+    def __init__(self) -> None:
+        self._urgent: set[asyncio.Future[None]] = set()
+
+    @contextlib.asynccontextmanager
+    async def turn(self, *, urgent: bool) -> AsyncIterator[None]:
+        """Wait for one's turn, and note its end."""
+        if not urgent:
+            if self._urgent:
+                await asyncio.wait(self._urgent)
+            yield
+            return
+        done = asyncio.get_running_loop().create_future()
+        self._urgent.add(done)
+        try:
+            yield
+        finally:
+            self._urgent.discard(done)
+            done.set_result(None)
 
 
 class Stopwatch:
