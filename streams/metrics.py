@@ -62,6 +62,7 @@ class Scores(Collector):
     """A histogram that is moved by whole micro-batches: prometheus_client's own takes a microsecond or two a score."""
 
     NAME, HELP = "tocsin_anomaly_score", "Anomaly scores given."
+    _labelnames = ("stream",)  # where prometheus_client's own metrics have them, for the page of all metrics
     BOUNDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
     def __init__(self) -> None:
