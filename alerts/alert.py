@@ -160,6 +160,7 @@ class Alert(BaseModel):
     values: dict[str, AlertValue] = Field(default_factory=dict, description="Values at the alert's peak, by name")
     signals: tuple[AlertSignal, ...] = Field((), description="Signals that spoke at the alert's peak")
     feedback: tuple[AlertFeedback, ...] = Field((), description="Labels because of which it was raised or retracted")
+    expired: bool = Field(False, description="Resolved because nothing was heard of the source for so long")
     summary: str = Field(description="What happened, in one sentence")
     history: tuple[Transition, ...] = ()
 

@@ -181,6 +181,12 @@ class Lifecycle:
         self._look(of_silence(SILENCE, t - self._alerts[SILENCE].started_at))
         return (self._end(SILENCE, State.RESOLVED if really else State.RETRACTED),)
 
+    def expire(self, after: float) -> tuple[Alert, ...]:
+        """Say that the source is forgotten, having sent nothing for so many seconds: what is active ends as expired."""
+        self._now += after
+        self._alerts = {kind: alert.model_copy(update={"expired": True}) for kind, alert in self._alerts.items()}
+        return tuple(self._end(kind) for kind in sorted(self._alerts))
+
     def snapshot(self) -> list[object]:
         """Return the state as plain values."""
         for name, memory in self._kinds.items():

@@ -12,7 +12,7 @@ from detectors.score import SignalScore, anomaly_score
 HALF_LIFE = 100
 """Events after which what has begun is half forgotten when it is asked whether something else begins."""
 
-OWN_HALF_LIFE = 300
+OWN_HALF_LIFE = 400
 """The same for one signal of one value, whether or not anything began with it."""
 
 MARGIN = 0.5
@@ -92,6 +92,8 @@ class Onset:
         about = f"{signal.kind}\x1f{signal.name or ''}"
         own = self._own.get(about)
         before = own.now(self._event, OWN_HALF_LIFE) if own is not None else 0.0
+        if before <= FORGOTTEN:  # now, not when the next snapshot leaves it out: when that is must not matter
+            before = 0.0
         if strength > before:
             self._own[about] = _Peak(strength, self._event)
         return strength if strength > before + MARGIN else 0.0

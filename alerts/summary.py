@@ -21,6 +21,8 @@ PHRASES = {
     "joint": "is {value} where the other values make {expected} likely",
 }
 
+EXPIRED = "Expired: the source has sent nothing for so long that it is forgotten."
+
 
 def summarise(alert: Alert) -> str:
     """Return what happened in one sentence, for a person who knows the source but not the detector.
@@ -33,6 +35,8 @@ def summarise(alert: Alert) -> str:
     """
     if alert.kind == "silence":
         again = {"resolved": "It sent again at", "retracted": "Its events were only late; they came by"}
+        if alert.expired:
+            return f"{alert.summary} {EXPIRED}"
         if alert.feedback:
             return f"{alert.summary} {_because(alert)}"
         return f"{alert.summary} {again[alert.state]} {clock(alert.updated_at)}."
@@ -42,7 +46,8 @@ def summarise(alert: Alert) -> str:
     since = f" since {clock(alert.started_at)}"
     until = f" until {clock(alert.updated_at)}" if alert.state.over else ""
     how = f"({alert.kind}; {odds(alert.p_value)} normal events look like this)"
-    return f"{said}{since}{until} {how}.{' ' if alert.feedback else ''}{_because(alert)}"
+    more = f"{' ' if alert.feedback else ''}{_because(alert)}{f' {EXPIRED}' if alert.expired else ''}"
+    return f"{said}{since}{until} {how}.{more}"
 
 
 def silence_sentence(source: str, last: float, allowed: float) -> str:

@@ -25,7 +25,7 @@ from detectors.explanation import (
 )
 from detectors.judgement import (
     FLATLINE,
-    JOINT_SHARE,
+    JOINT_WEIGHT,
     LEVEL,
     PATTERN,
     SEASON,
@@ -39,29 +39,18 @@ from detectors.judgement import (
 )
 from detectors.judgement import KINDS as VALUE_KINDS
 from detectors.score import Explanations, Score, SignalScore, ValueExplanation, anomaly_score
-from detectors.signals import arrival, season
+from detectors.signals import arrival
 from detectors.signals.joint import KIND as JOINT
 from detectors.signals.joint import Joint
+from detectors.warm_up import WARM_UP, warm_up
 
 FORMAT = 2
-WARM_UP = 100
-
 ARRIVAL = "arrival"
 KINDS = (*VALUE_KINDS, JOINT, ARRIVAL)
 """Kinds of signals, and so of alerts."""
 
 WORTH_TELLING = 0.05
 """Corrected p-value above which a signal keeps silent."""
-
-SPEAK_AFTER = (
-    (20, "level: after 20 events"),
-    (30, "pattern: after 30 events"),
-    (40, "variance: after 40 events"),
-    (100, "trend and rare: after 100 events"),
-)
-NO_SEASON = "season: after 2 days"
-NO_JOINT = "joint: after 60 events of several values"
-LAST_MISSING = (NO_SEASON,)
 
 
 class Auto(Detector):
@@ -150,7 +139,7 @@ class Auto(Detector):
         )
         found: tuple[SignalScore, ...] = ()
         values: Mapping[str, ValueExplanation]
-        if min(lowest, arrival_p) <= WORTH_TELLING or 0.0 <= joint_p <= WORTH_TELLING * JOINT_SHARE:
+        if min(lowest, arrival_p) <= WORTH_TELLING or 0.0 <= joint_p <= WORTH_TELLING * JOINT_WEIGHT:
             found, values = self._found(x, explained(x, self._told), joint_p, arrival_p, time)
         else:
             values = Explanations(x, partial(explained, told=self._told.copy()))
@@ -251,8 +240,8 @@ class Auto(Detector):
         for i, (name, row) in enumerate(zip(x, self._p_values.tolist(), strict=True)):
             if min(row) <= WORTH_TELLING:
                 self._tell(name, row, i, values, found, t)
-        if 0.0 <= joint_p <= WORTH_TELLING * JOINT_SHARE and self._joint is not None:
-            p_value = max(joint_p / JOINT_SHARE, SMALLEST)
+        if 0.0 <= joint_p <= WORTH_TELLING * JOINT_WEIGHT and self._joint is not None:
+            p_value = max(joint_p / JOINT_WEIGHT, SMALLEST)
             told = self._joint.explain(x)
             name = max(told, key=lambda name: told[name].contribution)
             if all(p_value <= signal.p_value for signal in found):
@@ -324,19 +313,15 @@ class Auto(Detector):
     def _warm_up(self, t: float) -> tuple[float, tuple[str, ...]]:
         """Return how far the detector has got, and what is still to come."""
         if self._began_at is not None:
-            return 1.0, LAST_MISSING if t - self._began_at < 2 * season.DAY else ()
+            return warm_up(WARM_UP, t - self._began_at, joint=True)
         if not len(self._at):
             return 0.0, ()
         events = int(self._values["spike"]["n"][self._at].min())
-        missing = [said for after, said in SPEAK_AFTER if events < after] if events < WARM_UP else []
-        if self._joint is not None and not self._joint.speaks:
-            missing.append(NO_JOINT)
         began = float(self._values["season"]["first"][self._at[0]])
-        if not missing:
+        joint = self._joint is None or self._joint.speaks
+        if events >= WARM_UP and joint:
             self._began_at = began  # from now on only time is missing
-        if t - began < 2 * season.DAY:
-            missing.append(NO_SEASON)
-        return min(1.0, events / WARM_UP), tuple(missing)
+        return warm_up(events, t - began, joint=joint)
 
 
 def prepare() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from detectors.compiled import compiled
@@ -20,10 +19,25 @@ MEMORY = 8_000
 FULL = 2
 """Count of one score: an old one counts 1, a very old one 0."""
 
-TAIL = 8.0
+HIGHEST, HIGHEST_OF_BLOCK = 16, 8
+"""How many of the highest scores are kept one by one: of those that count, and of those that wait."""
+
+FINE = 1_000.0
+"""Parts of a bin in which they are kept."""
+
+PARTS, NEAR = 255, 16
+"""Parts of a bin in which the middle of its scores is known; that of the last sixteen or so."""
+
+FEW = 4
+"""Fewer of them than this are no longer enough to tell."""
+
+ALIKE = 2.0
+"""Scores that a new one is taken to share its place with: those around it are like it, and do not count yet."""
+
+TAIL = 8
 PRIOR_EXCESS = 0.10 * SCALE
 PRIOR_WEIGHT = 2.0
-LEAST_EXCESS = 0.5
+LEAST_EXCESS = 0.3
 REFIT_EVERY = 16
 PART, BLOCK = 32, 128
 """A score waits for a 32nd to a 16th of all scores so far, later for 128 to 256."""
@@ -39,15 +53,20 @@ CALIBRATION = np.dtype(
         ("counts", "<u2", BINS),
         ("older", "u1", BINS),
         ("newer", "u1", BINS),
-        ("total", "<f8"),
-        ("seen", "<i8"),
+        ("middle", "u1", BINS),  # where in each bin its scores lie of late, in 255ths; 0 while there were none
+        ("highest", "<u2", HIGHEST),  # in parts of a bin, from the highest down; 0 where there are no more
+        ("highest_older", "<u2", HIGHEST_OF_BLOCK),
+        ("highest_newer", "<u2", HIGHEST_OF_BLOCK),
+        ("whole_from", "<u2"),  # all that count from here on are among the highest
+        ("total", "<f4"),
+        ("seen", "<i4"),
         ("waiting_older", "<i4"),
         ("waiting_newer", "<i4"),
         ("fresh", "<i4"),
-        ("start", "<f8"),
-        ("share", "<f8"),
-        ("rate", "<f8"),
-        ("limit", "<f8"),
+        ("start", "<f4"),
+        ("share", "<f4"),
+        ("rate", "<f4"),
+        ("limit", "<f4"),
     ]
 )
 """State of one calibration; all zeros to begin with. About 99 % of normal events keep below ``limit``."""
@@ -56,40 +75,94 @@ NORMAL_P = 0.01
 
 
 @compiled
+def _place(score: float) -> float:
+    return math.log1p(min(score, LARGEST_SCORE)) * SCALE
+
+
+@compiled
 def p_value_of(calibration: Any, score: float) -> float:
     """Return the p-value of a raw score that is at least 0; 1 while nothing is known."""
-    total = calibration.total
+    total = float(calibration.total)
     if total <= 0.0:
         return 1.0
     if calibration.fresh <= 0:
         fit_tail(calibration)
-    place = math.log1p(min(score, LARGEST_SCORE)) * SCALE
-    if place > calibration.start:
-        one = 1.0 / (total + 1.0)
-        beyond = calibration.share * math.exp(calibration.rate * (calibration.start - place))
+    place, one = _place(score), 1.0 / (total + 1.0)
+    start = float(calibration.start)
+    if int(min(place, BINS - 1.0) * FINE) > start * FINE + 0.5:
+        beyond = float(calibration.share) * math.exp(float(calibration.rate) * (start - place))
         return max(beyond, one * one * one, SMALLEST)
-    bin_ = int(place)
-    above = float(calibration.counts[bin_]) * (bin_ + 1 - place)
+    return min((_at_least(calibration, place) + ALIKE) * one, 1.0)
+
+
+@compiled
+def _at_least(calibration: Any, place: float) -> float:
+    """Return how many scores from a place on count: exactly among the highest, below them by their bins."""
+    part, rank = int(min(place, BINS - 1.0) * FINE), 0
+    while rank < HIGHEST and calibration.highest[rank] >= max(part, 1):
+        rank += 1
+    whole_from = max(int(calibration.whole_from), 1)
+    if part >= whole_from:
+        return float(rank)
+    bin_, above = part // int(FINE), 0.0
     for higher in range(bin_ + 1, BINS):
-        above += float(calibration.counts[higher])
-    return min((above / FULL + 1.0) / (total + 1.0), 1.0)
+        above += calibration.counts[higher] / FULL
+    end, known = bin_ + 1.0, whole_from / FINE
+    low = above + calibration.counts[bin_] / FULL
+    if part + 1 == whole_from:
+        return low  # so many are equal to this one that not all could be kept
+    if known < end:
+        end, above = known, min(float(rank), low)
+    start, middle = float(bin_), bin_ + calibration.middle[bin_] / PARTS
+    if place < middle < end:
+        end, above = middle, 0.5 * (low + above)
+    elif start < middle <= place:
+        start, low = middle, 0.5 * (low + above)
+    # From one to the next, counts fall about exponentially.
+    return (low + 1.0) * ((above + 1.0) / (low + 1.0)) ** ((place - start) / (end - start)) - 1.0
 
 
 @compiled
 def learn_score(calibration: Any, score: float, part: int, block: int) -> None:
     """Take a raw score in; it counts once as many others as one ``part``-th or two of all have come after it."""
     calibration.seen += 1
-    bin_ = min(int(math.log1p(min(score, LARGEST_SCORE)) * SCALE), BINS - 1)
+    place = _place(score)
+    bin_ = min(int(place), BINS - 1)
     calibration.newer[bin_] += 1
+    calibration.middle[bin_] = _follow(int(calibration.middle[bin_]), min(int((place - bin_) * PARTS), PARTS))
+    _insert(calibration.highest_newer, int(min(place, BINS - 1.0) * FINE))
     calibration.waiting_newer += 1
     if calibration.waiting_newer >= min(max(calibration.seen // part, 1), block):
         _count(calibration)
 
 
 @compiled
+def _follow(middle: int, part: int) -> int:
+    """Return the middle of a bin's scores after one more."""
+    if middle == 0:
+        return max(part, 1)
+    step = (part - middle) / NEAR
+    return max(middle + int(math.ceil(step) if step > 0.0 else math.floor(step)), 1)
+
+
+@compiled
+def _insert(highest: Any, part: int) -> int:
+    """Put a place among the highest and return the one that has to go, 0 if none has."""
+    lowest = int(highest[-1])
+    if part <= lowest:
+        return part
+    at = len(highest) - 1
+    while at > 0 and highest[at - 1] < part:
+        highest[at] = highest[at - 1]
+        at -= 1
+    highest[at] = part
+    return lowest
+
+
+@compiled
 def _count(calibration: Any) -> None:
     """Count the older of the two blocks that wait, and let the newer take its place."""
-    halved = calibration.total + calibration.waiting_older > MEMORY
+    halved = float(calibration.total) + calibration.waiting_older > MEMORY
     counted = 0
     for bin_ in range(BINS):
         count = int(calibration.counts[bin_]) + FULL * int(calibration.older[bin_])
@@ -103,6 +176,49 @@ def _count(calibration: Any) -> None:
     calibration.fresh -= calibration.waiting_older
     calibration.waiting_older = calibration.waiting_newer
     calibration.waiting_newer = 0
+    _count_highest(calibration, halved)
+
+
+@compiled
+def _count_highest(calibration: Any, halved: bool) -> None:
+    """Do the same with the highest: each stays only while all that count from there on are known."""
+    highest, older, newer = calibration.highest, calibration.highest_older, calibration.highest_newer
+    if halved:
+        for i in range(HIGHEST):
+            highest[i] = highest[2 * i + 1] if 2 * i + 1 < HIGHEST else 0
+    whole_from = int(calibration.whole_from)
+    if older[-1] > 0:
+        whole_from = max(whole_from, older[-1] + 1)
+    for i in range(HIGHEST_OF_BLOCK):
+        dropped = _insert(highest, int(older[i]))
+        if dropped > 0:
+            whole_from = max(whole_from, dropped + 1)
+        older[i] = newer[i]
+        newer[i] = 0
+    kept = 0
+    while kept < HIGHEST and highest[kept] >= max(whole_from, 1):
+        kept += 1
+    highest[kept:] = 0
+    calibration.whole_from = whole_from
+    if halved and kept < FEW:
+        spread_highest(calibration)
+
+
+@compiled
+def spread_highest(calibration: Any) -> None:
+    """Take the highest to lie in their bins as scores mostly do, where they are not known one by one."""
+    above, rank, bin_ = 0.0, 0, BINS
+    calibration.highest[:] = 0
+    while bin_ > 0 and rank < HIGHEST:
+        bin_ -= 1
+        low = above + calibration.counts[bin_] / FULL
+        while rank < HIGHEST and rank + 1.0 <= low:
+            rank += 1
+            share = math.log((low + 1.0) / (rank + 1.0)) / math.log((low + 1.0) / (above + 1.0))
+            calibration.highest[rank - 1] = max(int((bin_ + min(share, 0.999)) * FINE), 1)
+        above = low
+    calibration.whole_from = calibration.highest[max(rank - 1, 0)]
+    calibration.fresh = 0
 
 
 @compiled
@@ -114,71 +230,51 @@ def calibrate(calibration: Any, score: float, part: int = PART, block: int = BLO
 
 
 @compiled
+def clear(calibration: Any) -> None:
+    """Forget all scores."""
+    calibration.counts[:] = 0
+    calibration.older[:] = 0
+    calibration.newer[:] = 0
+    calibration.middle[:] = 0
+    calibration.highest[:] = 0
+    calibration.highest_older[:] = 0
+    calibration.highest_newer[:] = 0
+    calibration.whole_from = calibration.seen = calibration.waiting_older = calibration.waiting_newer = 0
+    calibration.total = calibration.start = calibration.share = calibration.rate = calibration.limit = 0.0
+    calibration.fresh = 0
+
+
+@compiled
 def score_at(calibration: Any, p_value: float) -> float:
     """Return the raw score whose p-value is this one: the inverse of ``p_value_of``, to within a bin."""
-    if calibration.total <= 0.0:
+    total, share = float(calibration.total), float(calibration.share)
+    if total <= 0.0:
         return 0.0
-    if p_value <= calibration.share:
-        place = calibration.start + math.log(calibration.share / p_value) / calibration.rate
+    if p_value <= share:
+        place = float(calibration.start) + math.log(share / p_value) / float(calibration.rate)
         return min(math.expm1(place / SCALE), LARGEST_SCORE)
-    above, wanted = 1.0, p_value * (calibration.total + 1.0)
+    above, wanted = 0.0, max(p_value * (total + 1.0) - 1.0, 0.0)
     for bin_ in range(BINS - 1, -1, -1):
-        count = float(calibration.counts[bin_]) / FULL
-        above += count
-        if above >= wanted and count > 0.0:
-            return math.expm1((bin_ + (above - wanted) / count) / SCALE)
+        low = above + calibration.counts[bin_] / FULL
+        if low > above and low >= wanted:
+            part = math.log((low + 1.0) / (wanted + 1.0)) / math.log((low + 1.0) / (above + 1.0))
+            return math.expm1((bin_ + part) / SCALE)
+        above = low
     return 0.0
 
 
 @compiled
 def fit_tail(calibration: Any) -> None:
     """Fit the tail to the highest scores; while they are few, a prior steadies it."""
-    wanted = min(TAIL, 0.1 * calibration.total)
-    above, moment, bin_ = 0.0, 0.0, BINS
-    while bin_ > 0 and above < wanted:
-        bin_ -= 1
-        count = float(calibration.counts[bin_]) / FULL
-        above += count
-        moment += count * (bin_ + 0.5)
-    excess = (moment - above * bin_ + PRIOR_WEIGHT * PRIOR_EXCESS) / (above + PRIOR_WEIGHT)
-    calibration.start = float(bin_)
-    calibration.share = (above + 1.0) / (calibration.total + 1.0)
+    highest, count, excess = calibration.highest, 0, 0.0
+    while count < TAIL and highest[count] > 0 and count + 1 <= max(0.1 * float(calibration.total), 1.0):
+        count += 1
+    start = (highest[count - 1] if count > 0 else calibration.whole_from) / FINE
+    for i in range(count):
+        excess += highest[i] / FINE - start
+    excess = (excess + PRIOR_WEIGHT * PRIOR_EXCESS) / (count + PRIOR_WEIGHT)
+    calibration.start = start
+    calibration.share = (count + ALIKE) / (float(calibration.total) + 1.0)
     calibration.rate = 1.0 / max(excess, LEAST_EXCESS)
     calibration.fresh = REFIT_EVERY
     calibration.limit = score_at(calibration, NORMAL_P)
-
-
-class Calibrator(msgspec.Struct, array_like=True):
-    """A calibration by itself, for a detector that is written in plain Python; its state is in ``state``.
-
-    A conformal p-value is the share of a source's recent scores that are at least as high (Vovk et al. 2005). Some
-    4,000 to 8,000 scores, old ones counting half, are kept in a histogram of ``log(1 + score)``. Beyond the highest
-    eight the tail is extrapolated: a power law in the score, fitted by its mean excess (Hill 1975). However far that
-    reaches, ``n`` scores give no p-value below ``1/n³``. A score counts only after some others have come, so that
-    what goes on at the moment is not yet normal. Cost: about 3 µs, within compiled code 0.1 µs. State: 0.3 KB.
-
-    References
-    ----------
-    Vovk, V., Gammerman, A., Shafer, G. (2005). Algorithmic Learning in a Random World. Springer.
-    https://doi.org/10.1007/b106715
-    Hill, B. M. (1975). A simple general approach to inference about the tail of a distribution.
-    Annals of Statistics 3(5), 1163-1174. https://doi.org/10.1214/aos/1176343247
-
-    Examples
-    --------
-    >>> calibrator = Calibrator()
-    >>> usual = [calibrator.process_one(i % 100 / 50) for i in range(1000)]
-    >>> round(calibrator.process_one(0.98), 1), calibrator.process_one(30.0) < 1e-4
-    (0.5, True)
-
-    """
-
-    state: bytearray = msgspec.field(default_factory=lambda: bytearray(CALIBRATION.itemsize))
-
-    def process_one(self, score: float) -> float:
-        """Return the p-value of a raw score that is at least 0, then take it in."""
-        return float(calibrate(np.frombuffer(self.state, CALIBRATION)[0], score))
-
-    def p_value(self, score: float) -> float:
-        """Return the p-value of a raw score that is at least 0."""
-        return float(p_value_of(np.frombuffer(self.state, CALIBRATION)[0], score))

@@ -16,17 +16,23 @@ KINDS = ("spike", "level", "trend", "variance", "season", "pattern", "rare", "fl
 SPIKE, LEVEL, TREND, VARIANCE, SEASON, PATTERN, RARE, FLATLINE = range(len(KINDS))
 """Signals of one value, in the order of their p-values."""
 
-WEIGHTS = np.array([0.05, 0.05, 0.05, 0.05, 0.05, 0.40, 0.30, 0.05])
+WEIGHTS = np.array([0.05, 0.05, 0.05, 0.05, 0.05, 0.35, 0.35, 0.05])
 """Share of the false alarms that each may spend; they sum to 1."""
 
-JOINT_SHARE, ARRIVAL_SHARE = 0.5, 0.02
-"""Share of all values together, where there are several, and of when the event arrives."""
+ARRIVAL_SHARE = 0.02
+"""Share of when the event arrives."""
+
+JOINT_WEIGHT = 0.5 * (1.0 - ARRIVAL_SHARE)
+"""Share of all values together, where there are several."""
 
 UNUSUAL = 0.1
 """p-value at or below which a signal counts as going on."""
 
 LASTING_RATE, LASTING_WEIGHT, MOST_EVIDENCE = 0.03, 1.0, 15.0
 SPREAD = 10.0
+YOUNG = 150.0
+"""While there is less evidence to compare with, an event's p-value is not below the smallest corrected one."""
+
 EVIDENCE_PART = 4
 """Divides evidence, so that all of it finds room in a calibration."""
 
@@ -166,7 +172,10 @@ def expect_of(values: Any, place: int, kind: int, told: Any) -> int:
     if kind == VARIANCE:
         return 1 if value.variance.spread > value.variance.usual else -1
     state = value.level if kind == LEVEL else value.trend
-    _bound(value, state.slow, state.calibration.limit * state.usual, told)
+    limit = float(state.calibration.limit)
+    if kind == TREND:
+        limit = (1.0 + limit) ** (1.0 / trend.NEARER) - 1.0
+    _bound(value, state.slow, limit * state.usual, told)
     return 1 if state.fast > state.slow else -1
 
 
@@ -177,22 +186,25 @@ def _weigh(source: Any, p_values: Any, joint_p: float, arrival_p: float) -> floa
     The corrected ones are those of a weighted Bonferroni correction. Together they are pooled by their harmonic mean,
     with what has been of late, and calibrated once more, since how signals depend on each other is the source's own.
     """
-    shared = 1.0 - ARRIVAL_SHARE
-    share = shared * (1.0 - JOINT_SHARE) if joint_p >= 0.0 else shared
-    pooled = ARRIVAL_SHARE / arrival_p
+    share = 1.0 - ARRIVAL_SHARE - (JOINT_WEIGHT if joint_p >= 0.0 else 0.0)
+    pooled, smallest = ARRIVAL_SHARE / arrival_p, min(arrival_p / ARRIVAL_SHARE, 1.0)
     if joint_p >= 0.0:
-        pooled += shared * JOINT_SHARE / joint_p
+        pooled += JOINT_WEIGHT / joint_p
+        smallest = min(smallest, joint_p / JOINT_WEIGHT)
     for i in range(p_values.shape[0]):
         for kind in range(p_values.shape[1]):
             weight = share * WEIGHTS[kind] / p_values.shape[0]
             pooled += weight / p_values[i, kind]
             p_values[i, kind] = min(p_values[i, kind] / weight, 1.0)
+            smallest = min(smallest, p_values[i, kind])
     evidence = min(math.log(max(pooled, 1.0)), 60.0)
     source.n += 1
     source.lasting += LASTING_RATE * (min(evidence, MOST_EVIDENCE) - source.lasting)
-    return calibrate(
+    young = source.evidence.total < YOUNG
+    p_value = calibrate(
         source.evidence, math.expm1((evidence + LASTING_WEIGHT * source.lasting) / SPREAD), EVIDENCE_PART, BLOCK
     )
+    return max(p_value, smallest) if young else p_value
 
 
 @compiled

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.calibration import BINS, FULL
+from detectors.calibration import BINS, FULL, spread_highest
 from detectors.judgement import KINDS
 
 FORMAT = 1
@@ -67,3 +67,4 @@ def _begin(calibrations: Any, place: int, distribution: Counts) -> None:
     calibrations["counts"][place] = counts
     calibrations["total"][place] = total
     calibrations["seen"][place] = int(total)
+    spread_highest(calibrations[place])

@@ -16,7 +16,7 @@ from river import anomaly, preprocessing
 from river.base import SupervisedAnomalyDetector
 
 from detectors.base import Detector, SnapshotError, parts_of
-from detectors.calibration import CALIBRATION, calibrate
+from detectors.calibration import CALIBRATION, calibrate, clear
 from detectors.compiled import compiled
 from detectors.forest import Forest
 from detectors.river_forest import pickled
@@ -182,15 +182,27 @@ def _unexplained(x: Mapping[str, float]) -> dict[str, ValueExplanation]:
     return {name: ValueExplanation(value, None, None, None, share) for name, value in x.items()}
 
 
-EXCESS = np.dtype([("n", "<i8"), ("level", "<f8"), ("usual", "<f8"), ("calibration", CALIBRATION)])
+EXCESS = np.dtype(
+    [("n", "<i8"), ("unbounded", "<i8"), ("level", "<f8"), ("usual", "<f8"), ("calibration", CALIBRATION)]
+)
 """What is known of an estimator's raw scores."""
+
+ALMOST = 1.0 - 1e-12
 
 
 @compiled
 def _excess(state: Any, score: float) -> float:
-    """Return the p-value of how far a raw score lies above their mean, then learn it; no number is as usual."""
+    """Return the p-value of a raw score, then learn it; no number is as usual.
+
+    Scores from 0 to 1 are compared by how near they come to 1; others by how far they lie above their mean.
+    """
     if not math.isfinite(score):
         return 1.0
+    if not state.unbounded and 0.0 <= score <= 1.0:
+        return float(calibrate(state.calibration, -math.log1p(-min(score, ALMOST))))
+    if not state.unbounded:
+        state.unbounded = 1
+        clear(state.calibration)
     above, p_value = score - state.level, 1.0
     if state.usual > 0.0:
         p_value = calibrate(state.calibration, max(above / state.usual, 0.0))

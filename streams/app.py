@@ -10,10 +10,10 @@ import faust
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.types.auth import SASLMechanism
 
+from streams.recovery import ChangelogReader, TableManager
 from streams.scheduler import BatchSize, MicroBatchScheduler, PassThroughSchema
 from streams.settings import EngineSettings, KafkaSettings
-
-MEGABYTE = 1024 * 1024
+from streams.store import MEGABYTE, StoreMemory
 
 
 class App(faust.App):
@@ -26,19 +26,19 @@ class App(faust.App):
     batch_sizes: dict[str, BatchSize]
     """By input topic as the brokers name it, most urgent first."""
 
+    store_memory: StoreMemory
+    """What RocksDB may take."""
+
+    changelogs: ChangelogReader
+    """Reads the changelogs at recovery."""
+
     def input_topic(self, name: str) -> Any:
         """Return an input topic."""
         return self.topic(name, schema=PassThroughSchema(), acks=False, maxsize=1)
 
-    def state_table(self, name: str, partitions: int, cache_megabytes: int) -> Any:
+    def state_table(self, name: str, partitions: int) -> Any:
         """Return a table of raw keys and values that local RocksDB and a changelog topic hold."""
-        options = {
-            "block_cache_size": cache_megabytes * MEGABYTE,
-            "write_buffer_size": 16 * MEGABYTE,
-            "target_file_size_base": 16 * MEGABYTE,
-            "max_open_files": 256,
-        }
-        return self.Table(name, partitions=partitions, key_type=bytes, value_type=bytes, options=options)
+        return self.Table(name, partitions=partitions, key_type=bytes, value_type=bytes)
 
 
 def build_app(settings: EngineSettings, inputs: Iterable[str], directory: Path) -> App:
@@ -70,7 +70,8 @@ def build_app(settings: EngineSettings, inputs: Iterable[str], directory: Path) 
         producer_max_batch_size=512 * 1024,
         producer_max_request_size=16 * MEGABYTE,
         producer_linger=0.0,
-        store="rocksdb://",
+        store="tocsin://",
+        TableManager=TableManager,
         datadir=directory,
         key_serializer="raw",
         value_serializer="raw",
@@ -87,6 +88,8 @@ def build_app(settings: EngineSettings, inputs: Iterable[str], directory: Path) 
         autodiscover=False,
     )
     app.batch_sizes = {topic: BatchSize(settings.batch.records, settings.batch.seconds) for topic in inputs}
+    app.store_memory = StoreMemory(settings.state.cache_megabytes)
+    app.changelogs = ChangelogReader(kafka)
     app.finalize()
     return app
 

@@ -3,8 +3,8 @@
 A transaction changes the state of its account, of its counterparty and of the shard's model. A checkpoint
 writes them one after another, so a crash may leave some of them new and others old; a replay from there would
 compute with a past that never was. Therefore every value carries the number of its checkpoint and the value
-before it, and the commit value, written last, says which checkpoint is complete. What a torn checkpoint left is
-passed over.
+before it. A checkpoint begins with its number, and the commit value, written last, says that it is complete. What a
+torn checkpoint left is passed over, also when later ones are complete that did not write it anew.
 """
 
 from __future__ import annotations
@@ -51,9 +51,14 @@ class AtomicStates:
         self._states = states
         self._commit_key = commit_key
         self._doomed: dict[str, None] = {}
+        self._written = 0
         commit = self._stored(commit_key)
         self._complete = commit.checkpoint if commit else 0
-        self._next = self._complete + 1
+        torn_before = msgspec.msgpack.decode(commit.before, type=list[int]) if commit and commit.before else []
+        begun = self._stored(_begun_key(commit_key))
+        last = max(self._complete, begun.checkpoint if begun else 0)
+        self._torn = torn_before if last == self._complete else [*torn_before, last]
+        self._next = last + 1
         self.commit = commit.state if commit else None
 
     def get(self, key: str) -> bytes | None:
@@ -61,7 +66,8 @@ class AtomicStates:
         stored = self._stored(key)
         if stored is None:
             return None
-        return stored.state if stored.checkpoint <= self._complete else stored.before
+        whole = stored.checkpoint <= self._complete and stored.checkpoint not in self._torn
+        return stored.state if whole else stored.before
 
     def items(self, *prefixes: str) -> Iterator[tuple[str, bytes]]:
         """Return keys that begin with one of the prefixes, and their states."""
@@ -75,7 +81,9 @@ class AtomicStates:
         A key that is gone is deleted one checkpoint later, when nothing can need it any more.
         """
         doomed, self._doomed = self._doomed, {}
+        self.was_stored()
         number, self._next = self._next, self._next + 1
+        yield _begun_key(self._commit_key), msgspec.msgpack.encode(_Stored(number, b"", None))
         for key, state, before in changes:
             if state is None:
                 self._doomed[key] = None
@@ -85,7 +93,12 @@ class AtomicStates:
                 yield key, msgspec.msgpack.encode(_Stored(number, state, before))
         for key in doomed:
             yield key, None
-        yield self._commit_key, msgspec.msgpack.encode(_Stored(number, commit, None))
+        self._written = number
+        yield self._commit_key, msgspec.msgpack.encode(_Stored(number, commit, msgspec.msgpack.encode(self._torn)))
+
+    def was_stored(self) -> None:
+        """Take the last checkpoint that was laid out for complete; whoever begins the next one has stored it too."""
+        self._complete = max(self._complete, self._written)
 
     def _stored(self, key: str) -> _Stored | None:
         value = self._states.get(key)
@@ -95,3 +108,12 @@ class AtomicStates:
             return msgspec.msgpack.decode(value, type=_Stored)
         except msgspec.DecodeError as error:
             raise SnapshotError(f"state of {key!r} is damaged: {error}; restore an earlier snapshot") from error
+
+
+def stored_with(commit: bytes, state: bytes) -> bytes:
+    """Return a state as a value of the complete checkpoint that a commit value ends."""
+    return msgspec.msgpack.encode(_Stored(msgspec.msgpack.decode(commit, type=_Stored).checkpoint, state, None))
+
+
+def _begun_key(commit_key: str) -> str:
+    return f"{commit_key}/begun"

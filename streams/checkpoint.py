@@ -10,7 +10,7 @@ from faust.types import TP
 
 from streams import metrics
 from streams.partition import Partition
-from streams.state import Marker
+from streams.state import Marker, Written
 
 log = structlog.get_logger(__name__)
 
@@ -22,8 +22,8 @@ class OffsetCommits(Protocol):
         """Commit one partition's offset; false if the partition is no longer this worker's."""
 
 
-async def checkpoint(partition: Partition, offsets: OffsetCommits, *, last: bool = False) -> list[int]:
-    """Make all that a partition has done durable, and return the sizes of the states written.
+async def checkpoint(partition: Partition, offsets: OffsetCommits, *, last: bool = False) -> Written:
+    """Make all that a partition has done durable, and return how much that was.
 
     Outputs are published and acknowledged when ``process`` returns, which the lock waits for; then the changed
     states are written and acknowledged, their marker last; then the offset is committed.
@@ -34,27 +34,26 @@ async def checkpoint(partition: Partition, offsets: OffsetCommits, *, last: bool
     After the last one before another worker takes over, this partition does nothing any more.
     """
     async with partition.lock:
-        partition.closed = last
+        partition.closed = partition.closed or last
         if partition.position is None or not partition.has_news():
-            return []
+            return Written(0, 0)
         began = time.perf_counter()
-        changes = list(partition.processor.changes())
         marker = Marker(covered=partition.position, tails=partition.outlet.tails)
-        size = await partition.states.write(partition.tp.partition, changes, marker)
+        written = await partition.states.write(partition.tp.partition, partition.processor.changes(), marker)
         committed = await offsets.commit_offset(partition.tp, marker.covered)
         partition.checkpoint_taken(marker)
     seconds = time.perf_counter() - began
     metrics.CHECKPOINT_SECONDS.observe(seconds)
-    metrics.CHECKPOINT_STATES.inc(len(changes))
-    metrics.CHECKPOINT_BYTES.inc(size)
+    metrics.CHECKPOINT_STATES.inc(written.states)
+    metrics.CHECKPOINT_BYTES.inc(written.size)
     log.debug(
         "checkpoint_written",
         topic=partition.source.topic,
         partition=partition.source.partition,
         offset=marker.covered,
-        states=len(changes),
-        bytes=size,
+        states=written.states,
+        bytes=written.size,
         seconds=round(seconds, 4),
         committed=committed,
     )
-    return [len(state) for _, state in changes if state is not None]
+    return written

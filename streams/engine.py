@@ -17,12 +17,14 @@ from streams.app import build_app
 from streams.broadcast import BroadcastReader
 from streams.changelog import Cluster, table_name
 from streams.checkpoint import checkpoint
+from streams.memory import MemoryBound
 from streams.partition import Partition
 from streams.processor import Processor
 from streams.publication import Outlet, Publisher
 from streams.scheduler import MicroBatch, Precedence
 from streams.settings import EngineSettings
 from streams.state import Marker, StateError, StateTable
+from streams.store import MEGABYTE
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +38,8 @@ OUTPUTS = ("decisions", "alerts", "scores", "dead-letters")
 """Topics that processors put out to, with as many partitions as the inputs."""
 
 TICK_SECONDS = 1.0
+PAUSE = 2.0
+"""Time between checkpoints, as a multiple of what the last one took, if that is longer than asked for."""
 STALLED_SECONDS = 120.0
 
 
@@ -73,9 +77,7 @@ class Engine:
         self._publisher = Publisher(lambda: self.app.producer.batches)
         self._broadcasts = BroadcastReader(settings.kafka)
         self._tables = {
-            name: StateTable(
-                self.app.state_table(table_name(name), partitions, settings.state.cache_megabytes), self._publisher
-            )
+            name: StateTable(self.app.state_table(table_name(name), partitions), self._publisher)
             for name, partitions in cluster.partitions.items()
         }
         self.partitions: dict[TP, Partition] = {}
@@ -86,6 +88,8 @@ class Engine:
         self._tending: asyncio.Task[None] | None = None
         self._ready = False
         self._checkpointed_at = self._progressed_at = time.monotonic()
+        self._pause = settings.state.checkpoint_seconds
+        self._memory = MemoryBound(settings.state.memory_megabytes * MEGABYTE, self._checkpoint_one)
         add_agents(self.app, list(self._names), self.process)
         self.app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         self.app.on_rebalance_complete.connect(self._on_recovered, weak=False)
@@ -103,6 +107,7 @@ class Engine:
         try:
             async with self._precedence.turn(urgent=batch.tp.topic == self._urgent):
                 await partition.process(batch)
+            await self._memory.keep(self.partitions.values())
         except Exception as error:
             self._fail(error)
             raise
@@ -208,18 +213,24 @@ class Engine:
 
     def _checkpoint_is_due(self, partitions: Sequence[Partition]) -> bool:
         state = self._settings.state
-        if time.monotonic() - self._checkpointed_at >= state.checkpoint_seconds:
+        if time.monotonic() - self._checkpointed_at >= self._pause:
             return True
         return sum((p.position or 0) - (p.covered or 0) for p in partitions) >= state.checkpoint_records
 
     async def _checkpoint(self, partitions: Sequence[Partition], *, last: bool = False) -> None:
-        self._checkpointed_at = time.monotonic()
-        states: list[int] = []
+        began = time.monotonic()
+        written = []
         for partition in partitions:
             async with self._precedence.turn(urgent=partition.tp.topic == self._urgent):
-                states += await checkpoint(partition, self.app.consumer, last=last)
-        if states:
-            metrics.MODEL_BYTES.set(sum(states) / len(states))
+                written.append(await checkpoint(partition, self.app.consumer, last=last))
+        self._checkpointed_at = time.monotonic()
+        # With very many changed states a checkpoint takes long: most of the time is for events all the same.
+        self._pause = max(self._settings.state.checkpoint_seconds, PAUSE * (self._checkpointed_at - began))
+        if states := sum(one.states for one in written):
+            metrics.MODEL_BYTES.set(sum(one.size for one in written) / states)
+
+    async def _checkpoint_one(self, partition: Partition) -> None:
+        await checkpoint(partition, self.app.consumer)
 
     def _lag(self, partition: Partition) -> int | None:
         """Return how many records wait, ``None`` while unknown."""
@@ -243,7 +254,8 @@ def _check_covered(tp: TP, marker: Marker | None, committed: int | None, changel
     if committed is not None and committed > covered:
         raise StateError(
             f"offset {committed} of {tp.topic}/{tp.partition} is committed, but the state in {changelog} covers only "
-            f"{covered}: the state is lost. Restore the changelog topic, or reset the group's offsets to learn anew"
+            f"{covered}: the state is lost. Restore an export (`tocsin state restore FILE`), or reset the group's "
+            "offsets to learn anew"
         )
 
 

@@ -1,15 +1,17 @@
-"""States by name, taken from the store when first asked for and handed back when changed."""
+"""States by name: taken from the store when first asked for, handed back when changed, put away when cold."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from streams.atomic_states import AtomicStates, Change
+FIRST_GUESS = 8192
+"""Bytes of a state that has not been written yet, while none has."""
 
 
 class Snapshotted(Protocol):
-    """What can be put away and taken up again."""
+    """What can be put away and taken up again, exactly."""
 
     def snapshot(self) -> bytes:
         """Return the state."""
@@ -22,39 +24,71 @@ S = TypeVar("S", bound=Snapshotted)
 
 
 class KeptStates(Generic[S]):
-    """The accounts (or counterparties) of one shard.
+    """The sources (or accounts, or counterparties) of one partition, of which the warm ones are in memory.
+
+    A snapshot restored is what was put away, to the last bit. So results do not depend on which are in memory.
 
     Parameters
     ----------
-    kind
-        Prefix of the keys, such as ``account``.
     make
         Returns a new state for a name.
-    states
-        Where states were stored.
+    stored
+        Returns what was stored at the last checkpoint for a name.
+    overhead
+        Bytes that one takes in memory beside those of its snapshot.
+
+    Examples
+    --------
+    >>> class Count:
+    ...     def __init__(self, name):
+    ...         self.n = 0
+    ...     def snapshot(self):
+    ...         return b"." * self.n
+    ...     def restore(self, state):
+    ...         self.n = len(state)
+    >>> stored = {}
+    >>> kept = KeptStates(Count, stored.get, overhead=100)
+    >>> for name in "aab":
+    ...     kept.change(name).n += 1
+    >>> kept.put_away(0)  # nothing: all have changed
+    0
+    >>> stored.update(kept.changes())
+    >>> kept.put_away(101), len(kept), kept.bytes, kept.read("a").n
+    (1, 1, 101, 2)
 
     """
 
-    def __init__(self, kind: str, make: Callable[[str], S], states: AtomicStates) -> None:
-        self._kind = kind
-        self._make = make
-        self._states = states
-        self._kept: dict[str, S] = {}
-        self._stored: dict[str, bytes] = {}
+    def __init__(self, make: Callable[[str], S], stored: Callable[[str], bytes | None], overhead: int) -> None:
+        self._make, self._stored, self._overhead = make, stored, overhead
+        self._kept: OrderedDict[str, S] = OrderedDict()
+        self._sizes: dict[str, int] = {}
         self._changed: dict[str, None] = {}
+        self._forgotten: dict[str, None] = {}
+        self._usual = FIRST_GUESS
+        self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def __iter__(self) -> Iterator[S]:
+        return iter(self._kept.values())
+
+    def in_memory(self, name: str) -> S | None:
+        """Return a state if it is in memory; looking at it does not make it warm."""
+        return self._kept.get(name)
+
+    def find(self, name: str) -> S | None:
+        """Return a state, ``None`` if there is none by this name."""
+        if name in self._kept or (name not in self._forgotten and self._stored(name) is not None):
+            return self.read(name)
+        return None
 
     def read(self, name: str) -> S:
         """Return a state to look at."""
         kept = self._kept.get(name)
         if kept is None:
-            kept = self._kept[name] = self._make(name)
-            stored = self._states.get(f"{self._kind}/{name}")
-            if stored is not None:
-                kept.restore(stored)
-                self._stored[name] = stored
+            return self._take_up(name)
+        self._kept.move_to_end(name)
         return kept
 
     def change(self, name: str) -> S:
@@ -62,10 +96,63 @@ class KeptStates(Generic[S]):
         self._changed[name] = None
         return self.read(name)
 
-    def changes(self) -> Iterator[Change]:
-        """Return what has changed since the last call."""
-        for name in self._changed:
+    def has_changed(self, name: str) -> bool:
+        """Say whether a state has changed since the last checkpoint."""
+        return name in self._changed
+
+    def begin_anew(self, name: str) -> S:
+        """Return a new state in place of the one that there is."""
+        self._changed[name] = None
+        self._kept[name] = self._make(name)
+        return self._kept[name]
+
+    def forget(self, name: str) -> None:
+        """Let a state be gone for good."""
+        self._forgotten[name] = None
+        self._changed.pop(name, None)
+        self._drop(name)
+
+    def changes(self) -> Iterator[tuple[str, bytes | None]]:
+        """Return what has changed since the last call; ``None`` for what is gone."""
+        changed, self._changed = self._changed, {}
+        forgotten, self._forgotten = self._forgotten, {}
+        for name in changed:
             state = self._kept[name].snapshot()
-            yield f"{self._kind}/{name}", state, self._stored.get(name)
-            self._stored[name] = state
-        self._changed.clear()
+            self._weigh(name, len(state))
+            yield name, state
+        for name in forgotten:
+            if name not in changed:
+                yield name, None
+
+    def put_away(self, down_to: int) -> int:
+        """Let the coldest leave memory until so many bytes are left, but none that has changed; return how many."""
+        gone = []
+        left = self.bytes
+        for name in self._kept:
+            if left <= down_to:
+                break
+            if name not in self._changed:
+                gone.append(name)
+                left -= self._sizes[name]
+        for name in gone:
+            self._drop(name)
+        return len(gone)
+
+    def _take_up(self, name: str) -> S:
+        taken = self._make(name)
+        stored = None if name in self._forgotten else self._stored(name)
+        if stored is not None:
+            taken.restore(stored)
+        self._kept[name] = taken
+        self._weigh(name, self._usual if stored is None else len(stored))
+        return taken
+
+    def _weigh(self, name: str, snapshot: int) -> None:
+        size = snapshot + self._overhead
+        self.bytes += size - self._sizes.get(name, 0)
+        self._sizes[name] = size
+        self._usual += (snapshot - self._usual) // 16
+
+    def _drop(self, name: str) -> None:
+        if self._kept.pop(name, None) is not None:
+            self.bytes -= self._sizes.pop(name)

@@ -53,6 +53,12 @@ CHECKPOINT_AGE = Gauge(
 )
 CHECKPOINT_STATES = Counter("tocsin_checkpoint_states_total", "States written at checkpoints.")
 CHECKPOINT_BYTES = Counter("tocsin_checkpoint_bytes_total", "Bytes of state written at checkpoints.")
+STATE_MEMORY = Gauge("tocsin_state_memory_bytes", "Memory that the states of sources and accounts take, about.")
+STATE_MEMORY_LIMIT = Gauge("tocsin_state_memory_limit_bytes", "Memory that they may take: state.memory_megabytes.")
+SOURCES_EVICTED = Counter(
+    "tocsin_sources_evicted_total", "Sources, accounts and counterparties that left memory for want of room."
+)
+SOURCES_FORGOTTEN = Counter("tocsin_sources_forgotten_total", "Sources forgotten since they were silent for so long.")
 PARTITIONS = Gauge("tocsin_partitions", "Partitions that this worker is assigned.", ["stream"])
 REBALANCES = Counter("tocsin_rebalances_total", "Times that this worker's partitions were redistributed.")
 READY = Gauge("tocsin_ready", "1 once this worker has recovered its state and takes events.")

@@ -104,10 +104,15 @@ class Partition:
         async with self.lock:
             if not self.closed and not self.outlet.before.reaches(self.source, self.position or 0):
                 result = self.processor.tick(now)
-                if result.outputs:
+                if result.outputs or result.forgotten:
                     self._mark_dirty()
                 await self._publish(result, due=True)
                 self._due_said = True
+
+    async def put_away(self, share: float) -> int:
+        """Let states leave memory until they take no more than this share of what they do, and return how many went."""
+        async with self.lock:
+            return 0 if self.closed else self.processor.put_away(int(share * self.processor.kept_bytes()))
 
     def has_news(self) -> bool:
         """Say whether anything has happened since the last checkpoint."""
@@ -139,6 +144,7 @@ class Partition:
             metrics.EVENTS.labels(self.source.topic, outcome).inc(count)
         for reason, count in result.held.items():
             metrics.HELD.labels(reason).inc(count)
+        metrics.SOURCES_FORGOTTEN.inc(result.forgotten)
         metrics.observe_scores(self.source.topic, result.scores)
         if not result.outputs:
             return

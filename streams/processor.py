@@ -56,13 +56,14 @@ class Output(msgspec.Struct, frozen=True, gc=False):
 class Result:
     """What a batch led to: outputs in the order of their causes, how many events had which outcome, their scores.
 
-    ``held`` counts the alerts that did not fire, by what holds them back.
+    ``held`` counts the alerts that did not fire, by what holds them back; ``forgotten`` the sources that were.
     """
 
     outputs: list[Output] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     scores: list[float] = field(default_factory=list)
     held: Counter[str] = field(default_factory=Counter)
+    forgotten: int = 0
 
 
 class Processor(Protocol):
@@ -81,6 +82,15 @@ class Processor(Protocol):
 
     def models(self) -> int:
         """Return how many models are in memory."""
+
+    def kept_bytes(self) -> int:
+        """Return about how many bytes the states in memory take."""
+
+    def put_away(self, down_to: int) -> int:
+        """Let states leave memory until no more than so many bytes are left, and return how many went.
+
+        Only states that have not changed since they were stored go, those first that were not needed for the longest.
+        """
 
     def process(self, records: Sequence[Record]) -> Result:
         """Process records in the order of their offsets."""

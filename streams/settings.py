@@ -102,7 +102,15 @@ class StateSettings(Settings):
     keep: bool = Field(True, description="Keep local state between runs; otherwise each start rebuilds it from Kafka.")
     checkpoint_seconds: float = Field(5.0, gt=0, description="Time between checkpoints.")
     checkpoint_records: int = Field(500_000, ge=1, description="Records after which a checkpoint is due anyway.")
-    cache_megabytes: int = Field(16, ge=1, description="RocksDB block cache for each partition.")
+    memory_megabytes: int = Field(
+        1450,
+        ge=8,
+        description="Memory for the states of sources and accounts, of all partitions of a worker; beyond it the"
+        " coldest go to RocksDB and come back with their next event.",
+    )
+    cache_megabytes: int = Field(
+        64, ge=8, description="Memory that RocksDB may take for blocks and for what it has not yet written, in all."
+    )
     key: SecretStr | None = Field(
         None, description="Secret that signs the states of River's own detectors, which are pickles."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 import msgspec
@@ -19,6 +19,9 @@ from streams.kept_states import KeptStates
 from streams.late_labels import LateLabel, LateLabels
 
 STREAM = "transactions"
+
+ACCOUNT_BYTES, COUNTERPARTY_BYTES = 4096, 1024
+"""What one takes in memory beside the bytes of its snapshot."""
 
 
 class LabelSettings(BaseModel):
@@ -93,8 +96,14 @@ class Shard:
         self, model: FraudModelSettings, labels: LabelSettings, policy: Policy, states: Mapping[str, bytes]
     ) -> None:
         self._states = AtomicStates(states, "shard")
-        self.accounts = KeptStates("account", lambda name: Account(name, model, policy), self._states)
-        self.counterparties = KeptStates("counterparty", lambda _: CounterpartyHistory(), self._states)
+        self.accounts = KeptStates(
+            lambda name: Account(name, model, policy), lambda name: self._states.get(f"account/{name}"), ACCOUNT_BYTES
+        )
+        self.counterparties = KeptStates(
+            lambda _: CounterpartyHistory(),
+            lambda name: self._states.get(f"counterparty/{name}"),
+            COUNTERPARTY_BYTES,
+        )
         self.awaiting = AwaitingLabels(labels.wait_seconds, labels.wait_limit, self._states)
         self.labels = LateLabels()
         self.model = FraudModel(model)
@@ -128,7 +137,7 @@ class Shard:
         self.awaiting.settle(label.id, label=label.label)
         return "label_corrected" if corrected else "label_learned"
 
-    def changes(self) -> list[tuple[str, bytes | None]]:
+    def changes(self) -> Iterable[tuple[str, bytes | None]]:
         """Return the states that have changed since the last call, in the order in which to store them."""
         covered = (self.offset, dict(self.absorbed))
         if covered == self._covered:
@@ -137,9 +146,27 @@ class Shard:
         absorbed = [(topic, partition, offset) for (topic, partition), offset in sorted(self.absorbed.items())]
         commit = _ShardState(1, self.offset, self.event_time, self.produced_at, absorbed, self.model.snapshot())
         changed = chain(
-            self.accounts.changes(), self.counterparties.changes(), self.awaiting.changes(), self._label_changes()
+            self._with_before("account", self.accounts.changes()),
+            self._with_before("counterparty", self.counterparties.changes()),
+            self.awaiting.changes(),
+            self._label_changes(),
         )
-        return list(self._states.checkpoint(changed, msgspec.msgpack.encode(commit)))
+        return self._states.checkpoint(changed, msgspec.msgpack.encode(commit))
+
+    def kept_bytes(self) -> int:
+        """Return how many bytes the accounts and counterparties in memory take."""
+        return self.accounts.bytes + self.counterparties.bytes
+
+    def put_away(self, down_to: int) -> int:
+        """Let accounts and counterparties that have not changed leave memory, each kind its share."""
+        self._states.was_stored()
+        share = down_to / max(self.kept_bytes(), 1)
+        return sum(kept.put_away(int(share * kept.bytes)) for kept in (self.accounts, self.counterparties))
+
+    def _with_before(self, kind: str, changes: Iterable[tuple[str, bytes | None]]) -> Iterator[Change]:
+        for name, state in changes:
+            key = f"{kind}/{name}"
+            yield key, state, self._states.get(key)
 
     def _count(self, awaiting: Awaiting, *, fraud: bool, corrected: bool) -> None:
         counterparty = self.counterparties.change(awaiting.counterparty)

@@ -6,14 +6,20 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from alerts.changes import SILENCE
+from alerts.feedback import Feedback
 from alerts.lifecycle import Lifecycle
 from detectors.base import Detector
 from streams.peers import Learned
 from streams.source_labels import WaitingLabel
 
-FORMAT = 2
-READABLE = (1, 2)
-"""Format 1 knew nothing of peers, budgets and labels."""
+FORMAT = 3
+READABLE = (1, 2, 3)
+"""Format 1 knew nothing of peers, budgets and labels; before 3 a silence could be seen in the whole state only."""
+
+
+FEEDBACK = 4
+"""Place of the feedback in what a lifecycle writes."""
 
 
 class StateFormatError(ValueError):
@@ -34,6 +40,29 @@ class _Snapshot(msgspec.Struct, array_like=True):
     prior: int | None = None
     tells_peers_at: int = 0
     labels: list[WaitingLabel] = []
+    tolerates: float | None = None
+    is_silent: bool = False
+
+
+class Heard(msgspec.Struct, array_like=True):
+    """What a stored state says of when its source was heard, read without the rest of it.
+
+    ``tolerates`` is the number of seconds without an event that are usual for it, ``None`` while unknown.
+    """
+
+    format: int
+    offset: int
+    newest: float
+    heard: float
+    event_ids: msgspec.Raw
+    detector: msgspec.Raw
+    lifecycle: msgspec.Raw
+    events: int = 1
+    prior: int | None = None
+    tells_peers_at: int = 0
+    labels: msgspec.Raw = msgspec.Raw(b"\x90")
+    tolerates: float | None = None
+    is_silent: bool = False
 
 
 class Source:
@@ -83,9 +112,22 @@ class Source:
         self.tells_peers_at = tells_peers_at
         self.labels: list[WaitingLabel] = []
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether an alert says so."""
+        return any(alert.kind == SILENCE for alert in self.lifecycle.active)
+
+    @property
+    def tolerates(self) -> float | None:
+        """Seconds without an event that are usual, ``None`` while unknown."""
+        silent_after = self.detector.silent_after()
+        return None if silent_after is None else max(silent_after, self.lifecycle.tolerated_silence)
+
     def ids(self) -> Iterator[str]:
         """Return the ids by which a label may find something here."""
-        return self.lifecycle.ids()
+        yield from self.lifecycle.ids()
+        for waiting in self.labels:
+            yield waiting.label.id
 
     def join(self, peers: Learned, make_detector: Callable[[], Detector]) -> None:
         """Begin from what the peers have learned; with a detector that fails at that, from nothing."""
@@ -111,6 +153,8 @@ class Source:
                 self.prior,
                 self.tells_peers_at,
                 self.labels,
+                self.tolerates,
+                self.is_silent,
             )
         )
 
@@ -124,13 +168,50 @@ class Source:
 
         """
         snapshot = msgspec.msgpack.decode(state, type=_Snapshot)
-        if snapshot.format not in READABLE:
-            raise StateFormatError(
-                f"the state of source {self.name!r} has format {snapshot.format}, this program reads"
-                f" {READABLE[0]} to {FORMAT}: run the version that wrote it, or reset the state"
-            )
+        _check_format(self.name, snapshot.format)
         self.offset, self.newest, self.heard = snapshot.offset, snapshot.newest, snapshot.heard
         self.event_ids, self.events, self.labels = snapshot.event_ids, snapshot.events, snapshot.labels
         self.prior, self.tells_peers_at = snapshot.prior, snapshot.tells_peers_at
         self.detector.restore(snapshot.detector)
         self.lifecycle.restore(snapshot.lifecycle)
+
+
+def heard_of(name: str, state: bytes) -> Heard | None:
+    """Return what a stored state says of when its source was heard; ``None`` if its format does not tell all of it.
+
+    Raises
+    ------
+    streams.source.StateFormatError
+        If it is of a newer format.
+
+    """
+    found = msgspec.msgpack.decode(state, type=Heard)
+    _check_format(name, found.format)
+    return found if found.format == FORMAT else None
+
+
+def ids_in(name: str, state: bytes) -> set[str]:
+    """Return the ids by which a label may find something in a stored state."""
+    snapshot = msgspec.msgpack.decode(state, type=_Snapshot)
+    _check_format(name, snapshot.format)
+    found = {waiting.label.id for waiting in snapshot.labels}
+    if len(snapshot.lifecycle) > FEEDBACK and snapshot.lifecycle[FEEDBACK] is not None:
+        feedback = Feedback("telemetry", name)
+        feedback.restore(msgspec.convert(snapshot.lifecycle[FEEDBACK], list[object]))
+        found.update(feedback.ids())
+    return found
+
+
+def with_offset(name: str, state: bytes, offset: int) -> bytes:
+    """Return a stored state as one that has learned up to another offset."""
+    found: list[object] = msgspec.msgpack.decode(state)
+    _check_format(name, int(str(found[0])))
+    return msgspec.msgpack.encode([found[0], offset, *found[2:]])
+
+
+def _check_format(name: str, found: int) -> None:
+    if found not in READABLE:
+        raise StateFormatError(
+            f"the state of source {name!r} has format {found}, this program reads"
+            f" {READABLE[0]} to {FORMAT}: run the version that wrote it, or reset the state"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -12,6 +12,7 @@ from detectors.base import SnapshotError
 from streams.codec import Rejected, decode
 from streams.processor import Record
 from streams.schemas import EventLimits, LabelEvent
+from streams.source_ids import SourceIds
 from streams.state_keys import reserved
 
 TOPIC = "labels"
@@ -20,8 +21,6 @@ KEY = reserved("labels")
 FORMAT = 1
 MOST_UNKNOWN = 100_000
 """Labels that may wait for what they are about to appear; beyond it the first produced go."""
-
-_SLACK = 1_000
 
 
 class WaitingLabel(NamedTuple):
@@ -45,7 +44,7 @@ class Labelled(Protocol):
     name: str
     labels: list[WaitingLabel]
 
-    def ids(self) -> Iterable[str]:
+    def ids(self) -> Iterator[str]:
         """Return the ids by which a label may find something here."""
 
 
@@ -67,18 +66,21 @@ class SourceLabels:
         What a label may be.
     states
         What was stored.
-    sources
-        Makes all sources of this partition that are known.
+    ids
+        Which source an id is of.
+    find
+        Returns the source of a name, ``None`` if this partition knows none.
 
     """
 
     def __init__(
-        self, limits: EventLimits, states: Mapping[str, bytes], sources: Callable[[], Collection[Labelled]]
+        self,
+        limits: EventLimits,
+        states: Mapping[str, bytes],
+        ids: SourceIds,
+        find: Callable[[str], Labelled | None],
     ) -> None:
-        self._limits, self._sources = limits, sources
-        self._sources_by_id: dict[str, str] | None = None
-        self._sources_by_name: dict[str, Labelled] = {}
-        self._index_limit = 0
+        self._limits, self._ids, self._find = limits, ids, find
         self._unknown: dict[str, list[WaitingLabel]] = {}
         self._unknown_count = 0
         self.absorbed: dict[tuple[str, int], int] = {}
@@ -104,19 +106,13 @@ class SourceLabels:
             )
             yield from self._hand_over(WaitingLabel(record.timestamp, label), event.source)
 
-    def appeared(self, source: Labelled, ids: Iterable[str]) -> None:
+    def appeared(self, source: Labelled, ids: Collection[str] = ()) -> None:
         """Note that a source, or something in it by these ids, can be labelled from now on."""
-        if self._sources_by_id is None:
-            return
-        self._sources_by_name[source.name] = source
-        for name in ids:
-            self._sources_by_id[name] = source.name
-            if self._unknown:
-                self._give(source, name)
+        if ids:
+            self._ids.add(source.name, ids)
         if self._unknown:
-            self._give(source, _of_source(source.name))
-        if len(self._sources_by_id) > self._index_limit:
-            self._index()
+            for name in (*ids, _of_source(source.name)):
+                self._give(source, name)
 
     def passed(self, records: Sequence[Record]) -> None:
         """Note that these records have been processed: unknown labels from before them are about other partitions."""
@@ -138,10 +134,10 @@ class SourceLabels:
             yield KEY, msgspec.msgpack.encode(state)
 
     def _hand_over(self, waiting: WaitingLabel, named: str | None) -> Iterator[Labelled]:
-        if self._sources_by_id is None:
-            self._index()
-        known = self._sources_by_id or {}
-        source = self._sources_by_name.get(named or known.get(waiting.label.id, ""))
+        name = named or self._ids.find(waiting.label.id)
+        source = None if name is None else self._find(name)
+        if source is not None and named is None and waiting.label.id not in source.ids():
+            source = None  # it is ahead in the index: a crash came before its source was stored
         if source is None:
             place = waiting.label.id if named is None else _of_source(named)
             self._unknown.setdefault(place, []).append(waiting)
@@ -158,8 +154,8 @@ class SourceLabels:
     def _attach(self, source: Labelled, waiting: WaitingLabel) -> None:
         if all(waiting.label.rank != known.label.rank for known in source.labels):
             source.labels.append(waiting)
-        if self._sources_by_id is not None:  # a later label may refer to this one by its id alone
-            self._sources_by_id.setdefault(waiting.label.id, source.name)
+        if self._ids.find(waiting.label.id) is None:  # a later label may refer to this one by its id alone
+            self._ids.add(source.name, (waiting.label.id,))
 
     def _forget(self, produced_before: float) -> None:
         kept = {
@@ -168,15 +164,6 @@ class SourceLabels:
             if (left := [label for label in labels if label.produced_at >= produced_before])
         }
         self._unknown, self._unknown_count = kept, sum(map(len, kept.values()))
-
-    def _index(self) -> None:
-        self._sources_by_name = {source.name: source for source in self._sources()}
-        self._sources_by_id = {
-            name: source.name
-            for source in self._sources_by_name.values()
-            for name in (*source.ids(), *(waiting.label.id for waiting in source.labels))
-        }
-        self._index_limit = 2 * len(self._sources_by_id) + _SLACK
 
     def _settled(self) -> dict[tuple[str, int], int]:
         settled = dict(self.absorbed)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 from faust.types import TP
 
+from streams.packed import pack, unpack
 from streams.publication import Publisher
 from streams.state_keys import reserved
 
@@ -31,6 +33,17 @@ class Marker(msgspec.Struct, frozen=True, array_like=True):
     covered: int
     tails: dict[str, int]
     version: int = 1
+
+
+class Written(NamedTuple):
+    """What a checkpoint came to: how many states, and how many bytes of keys and states."""
+
+    states: int
+    size: int
+
+
+PART_BYTES = 2 * 1024 * 1024
+"""Bytes of a checkpoint that are written at once."""
 
 
 class StateError(RuntimeError):
@@ -68,18 +81,31 @@ class StateTable:
             raise StateError(f"{self.changelog} was written by a newer version of Tocsin: use that version")
         return marker
 
-    async def write(self, partition: int, changes: Iterable[tuple[str, bytes | None]], marker: Marker) -> int:
-        """Write changed states and the marker; return how many bytes that were.
+    async def write(self, partition: int, changes: Iterable[tuple[str, bytes | None]], marker: Marker) -> Written:
+        """Write changed states and the marker, a part at a time: they need not all be in memory at once.
 
         Returns once Kafka has acknowledged all of it and the local store has it too.
         """
-        records: list[tuple[bytes, bytes | None]] = [(key.encode(), value) for key, value in changes]
-        records.append((MARKER_KEY, msgspec.msgpack.encode(marker)))
         tp = TP(self.changelog, partition)
-        end = await self._publisher.send(tp, ((key, value, []) for key, value in records))
-        changed = [_Changed(_Message(tp, partition, end - 1, key, value)) for key, value in records]
-        self._table.data.apply_changelog_batch(changed, bytes, bytes)
-        return sum(len(key) + len(value or b"") for key, value in records)
+        states = size = 0
+        part: list[tuple[bytes, bytes | None]] = []
+        part_size = 0
+        for key, state in changes:
+            stored = None if state is None else pack(state)
+            part.append((key.encode(), stored))
+            part_size += len(key) + len(stored or b"")
+            if part_size >= PART_BYTES:
+                await self._write_part(tp, part)
+                states, size = states + len(part), size + part_size
+                part, part_size = [], 0
+        written = Written(states + len(part), size + part_size)
+        part.append((MARKER_KEY, msgspec.msgpack.encode(marker)))
+        await self._write_part(tp, part)
+        return written
+
+    async def _write_part(self, tp: TP, part: Sequence[tuple[bytes, bytes | None]]) -> None:
+        end = await self._publisher.send(tp, ((key, value, []) for key, value in part))
+        self._table.data.put_all(tp.partition, part, end - 1)
 
 
 class _PartitionStates(Mapping[str, bytes]):
@@ -93,7 +119,7 @@ class _PartitionStates(Mapping[str, bytes]):
         value: bytes | None = _database(self._store, self._partition).get(key.encode())
         if value is None:
             raise KeyError(key)
-        return value
+        return unpack(value)
 
     def __iter__(self) -> Iterator[str]:
         hidden = (MARKER_KEY, self._store.offset_key)
@@ -102,19 +128,11 @@ class _PartitionStates(Mapping[str, bytes]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-
-class _Message(NamedTuple):
-    """What a store wants to know of a changelog record."""
-
-    tp: TP
-    partition: int
-    offset: int
-    key: bytes
-    value: bytes | None
-
-
-class _Changed(NamedTuple):
-    message: _Message
+    def keys_after(self, key: str, count: int) -> list[str]:
+        """Return the next keys after one, in their order, ``count`` at most."""
+        keys = _database(self._store, self._partition).keys(from_key=key.encode() + b"\x00")
+        hidden = (MARKER_KEY, self._store.offset_key)
+        return [found.decode() for found in islice(keys, count) if found not in hidden]
 
 
 def _keys(store: Any, partition: int) -> Iterable[bytes]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
 _RESERVED = "\x00"
 """What reserved keys begin with: names hold no control characters."""
 
@@ -21,3 +25,26 @@ def reserved(name: str) -> str:
 def is_reserved(key: str) -> bool:
     """Say whether a key is of the whole partition, and so no source's."""
     return key.startswith(_RESERVED)
+
+
+@runtime_checkable
+class InOrder(Protocol):
+    """States that can be read in the order of their keys, a part at a time."""
+
+    def keys_after(self, key: str, count: int) -> list[str]:
+        """Return the next keys after one, ``count`` at most."""
+
+
+def names_after(states: Mapping[str, bytes], name: str, count: int) -> list[str]:
+    """Return the next names of sources after one, in order, ``count`` at most; none is left if there are fewer.
+
+    Examples
+    --------
+    >>> names_after({"b": b"", reserved("x"): b"", "a": b"", "c": b""}, "", 2)
+    ['a', 'b']
+
+    """
+    after = name or "\x01"  # behind all that is reserved
+    if isinstance(states, InOrder):
+        return states.keys_after(after, count)
+    return heapq.nsmallest(count, (key for key in states if key > after))

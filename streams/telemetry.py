@@ -18,6 +18,7 @@ from detectors.score import Score
 from streams.across_sources import AcrossSources
 from streams.codec import Reason, Rejected, misplaced, mistimed
 from streams.dead_letters import dead_letter
+from streams.kept_states import KeptStates
 from streams.peers import PeerSettings
 from streams.processor import Output, Record, Result
 from streams.readings import Reading, ReadingDecoder
@@ -25,12 +26,15 @@ from streams.schemas import EventLimits
 from streams.scores import ScoreChoice, ScoreSink, score_output
 from streams.settings import Settings
 from streams.silences import Silences
-from streams.source import Source
+from streams.source import Source, ids_in
+from streams.source_ids import SourceIds
 from streams.source_labels import SourceLabels, take_due
-from streams.state_keys import is_reserved
 
 STREAM = "telemetry"
 REMEMBERED_IDS = 16
+SOURCE_BYTES = 7168
+"""What a source takes in memory beside the bytes of its snapshot, as `tocsin bench memory` measures it."""
+
 USUALLY_NEAR = 60.0
 """Seconds from the time in a label within which an event is meant, while no gap is known to be usual."""
 
@@ -52,6 +56,12 @@ class TelemetrySettings(Settings):
     peers: PeerSettings = Field(default_factory=PeerSettings, description="How new sources begin.")
     min_silence: float = Field(
         10.0, ge=0, description="Seconds without an event that never count as silence, however busy the source."
+    )
+    forget_after: float | None = Field(
+        30 * 86_400.0,
+        ge=86_400,
+        description="Seconds without an event after which a source is forgotten: its state is deleted, its alerts end"
+        " as expired, and it begins anew if it sends again. `null` keeps all sources for good.",
     )
 
 
@@ -111,10 +121,11 @@ class TelemetryProcessor:
         self._choice = ScoreChoice(settings.scores, settings.anomalous_p, settings.sample)
         a_day = settings.policy.budget.per_stream_a_day
         self._across = AcrossSources(None if a_day is None else a_day / partitions, settings.peers, states)
-        self._sources: dict[str, Source] = {}
-        self._changed: dict[str, Source] = {}
-        self._labels = SourceLabels(settings.limits, states, self._all_sources)
-        self._silences = Silences(settings.min_silence, self._all_sources)
+        self._sources = KeptStates(self._new_source, states.get, SOURCE_BYTES)
+        self._forgotten: dict[int, Source] = {}
+        self._ids = SourceIds(states, ids_in)
+        self._labels = SourceLabels(settings.limits, states, self._ids, self._sources.find)
+        self._silences = Silences(settings.min_silence, settings.forget_after, self._sources, states, self._restored)
 
     def process(self, records: Sequence[Record]) -> Result:
         """Score and learn a batch source by source, then follow the alerts in the order of the records."""
@@ -131,7 +142,8 @@ class TelemetryProcessor:
 
     def absorb(self, records: Sequence[Record]) -> Result:
         """Take in labels; a source learns them when it has reached their time."""
-        self._changed |= {source.name: self._source(source.name) for source in self._labels.absorb(records)}
+        for source in self._labels.absorb(records):
+            self._sources.change(source.name)
         return Result()
 
     def absorbed(self) -> Mapping[tuple[str, int], int]:
@@ -139,12 +151,20 @@ class TelemetryProcessor:
         return dict(self._labels.absorbed)
 
     def tick(self, now: float) -> Result:
-        """Say which sources have fallen silent by ``now``."""
+        """Say which sources have fallen silent by ``now``, and forget those that have been for long."""
         result = Result()
-        for source, allowed in self._silences.begun(now):
+        for source in self._silences.due(now):
             cause = Record(STREAM, self._partition, source.offset, source.heard, None, None)
-            self._publish(source, source.lifecycle.silent(source.newest, allowed), cause, result)
-            self._changed[source.name] = source
+            if not self._silences.is_to_go(source, now):
+                self._sources.change(source.name)
+                allowed = self._silences.allowed(source, source.detector.silent_after()) or 0.0
+                self._publish(source, source.lifecycle.silent(source.newest, allowed), cause, result)
+            elif not self._sources.has_changed(source.name):
+                # Only what a checkpoint covers is deleted: after a crash, its records must not come again.
+                self._publish(source, self._expired(source), cause, result)
+                self._sources.forget(source.name)
+                self._ids.touch(source.name)
+                result.forgotten += 1
         return result
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
@@ -153,10 +173,10 @@ class TelemetryProcessor:
         The sources come after the journal of what they did across sources, and before what says that they have done
         it: how far is known across them, and how far labels have reached them.
         """
-        changed, self._changed = self._changed, {}
         yield from self._across.changes_before()
-        for name, source in changed.items():
-            yield name, source.snapshot()
+        yield from self._ids.changes_before(self._ids_now)
+        yield from self._sources.changes()
+        yield from self._ids.changes_after()
         yield from self._across.changes_after()
         yield from self._labels.changes()
 
@@ -164,22 +184,38 @@ class TelemetryProcessor:
         """Return how many sources' detectors are in memory."""
         return len(self._sources)
 
-    def _all_sources(self) -> list[Source]:
-        names = dict.fromkeys((*(key for key in self._states if not is_reserved(key)), *self._sources))
-        return [self._source(name) for name in names]
+    def kept_bytes(self) -> int:
+        """Return how many bytes the sources in memory take."""
+        return self._sources.bytes
 
-    def _source(self, name: str) -> Source:
-        source = self._sources.get(name)
-        if source is None:
-            lifecycle = Lifecycle(STREAM, name, self._settings.policy, Feedback(STREAM, name), self._across.allowance)
-            source = self._sources[name] = Source(
-                name, self._make_detector(), lifecycle, self._settings.peers.after_events
-            )
-            state = self._states.get(name)
-            if state is not None:
-                source.restore(state)
-            self._labels.appeared(source, source.ids())
+    def put_away(self, down_to: int) -> int:
+        """Let sources that have not changed leave memory until no more than so many bytes are left."""
+        return self._sources.put_away(down_to)
+
+    def _new_source(self, name: str) -> Source:
+        lifecycle = Lifecycle(STREAM, name, self._settings.policy, Feedback(STREAM, name), self._across.allowance)
+        return Source(name, self._make_detector(), lifecycle, self._settings.peers.after_events)
+
+    def _restored(self, name: str, state: bytes) -> Source:
+        source = self._new_source(name)
+        source.restore(state)
         return source
+
+    def _ids_now(self, name: str) -> set[str]:
+        source = self._sources.in_memory(name)
+        return set() if source is None else set(source.ids())
+
+    def _expired(self, source: Source) -> Sequence[Alert]:
+        return source.lifecycle.expire(self._settings.forget_after or 0.0)
+
+    def _unless_forgotten(self, source: Source, record: Record, taken: dict[int, _Taken | None]) -> Source:
+        """Return a source, or a new one in its place if it was silent for so long that it is forgotten."""
+        if record.offset <= source.offset or not self._silences.forgets(source, record.timestamp):
+            return source
+        self._forgotten[record.offset] = source
+        taken[record.offset] = None
+        self._ids.touch(source.name)
+        return self._sources.begin_anew(source.name)
 
     def _take_in(self, records: Sequence[Record], result: Result) -> dict[int, _Taken | None]:
         """Let the detectors score and learn, source by source, and return what is to be followed by its offset.
@@ -199,10 +235,12 @@ class TelemetryProcessor:
             else:
                 self._reject(record, event, result)
         for name, events in by_source.items():
-            source = self._source(name)
-            self._changed[name] = source
+            source = self._sources.change(name)
+            if not source.events:
+                self._labels.appeared(source)
             key = name.encode()
             for record, event in events:
+                source = self._unless_forgotten(source, record, taken)
                 self._take(source, key, record, event, taken, result)
             self._silences.expect(source)
         return taken
@@ -262,6 +300,8 @@ class TelemetryProcessor:
 
     def _follow(self, offset: int, taken: _Taken | None, result: Result) -> None:
         """Follow a source's alerts, in the order of the records: they share the stream's budget."""
+        if self._forgotten and (forgotten := self._forgotten.pop(offset, None)) is not None:
+            self._end_forgotten(forgotten, taken, offset, result)
         if taken is None:
             self._across.replay(offset)
             return
@@ -285,9 +325,17 @@ class TelemetryProcessor:
         if step.changes:
             self._publish(source, step.changes, record, result)
 
+    def _end_forgotten(self, source: Source, taken: _Taken | None, offset: int, result: Result) -> None:
+        cause = Record(STREAM, self._partition, offset, source.heard, None, None) if taken is None else taken.record
+        self._publish(source, self._expired(source), cause, result)
+        heir = self._sources.read(source.name) if taken is None else taken.source
+        heir.labels = [*source.labels, *heir.labels]
+        result.forgotten += 1
+
     def _learn_labels(self, taken: _Taken, result: Result) -> None:
         source = taken.source
         near = max(USUALLY_NEAR, self._silences.allowed(source, taken.silent_after) or 0.0)
+        self._ids.touch(source.name)
         for label in take_due(source, max(taken.newest, taken.time), taken.heard):
             outcome, changes = source.lifecycle.judge(taken.time, label, near)
             result.outcomes[outcome] += 1

@@ -86,7 +86,7 @@ class TransactionProcessor:
     ) -> None:
         self._settings = settings
         self._partition = partition
-        self._shard = Shard(settings.model, settings.labels, settings.policy, states or {})
+        self._shard = Shard(settings.model, settings.labels, settings.policy, {} if states is None else states)
 
     def process(self, records: Sequence[Record]) -> Result:
         """Decide transactions in the order of their offsets."""
@@ -128,6 +128,14 @@ class TransactionProcessor:
     def models(self) -> int:
         """Return 1: a shard's accounts share its model."""
         return 1
+
+    def kept_bytes(self) -> int:
+        """Return how many bytes the accounts and counterparties in memory take."""
+        return self._shard.kept_bytes()
+
+    def put_away(self, down_to: int) -> int:
+        """Let accounts and counterparties that have not changed leave memory."""
+        return self._shard.put_away(down_to)
 
     def changes(self) -> Iterable[tuple[str, bytes | None]]:
         """Return the states changed since the last call; they must be stored in this order."""

@@ -13,7 +13,7 @@ from detectors.score import Score, SignalScore, ValueExplanation
 from detectors.signals.mean import mean
 from detectors.signals.signal import Signal
 
-RATE = 0.01
+RATE, CLIP = 0.01, 8.0
 SILENT_P = 1e-6
 LEAST_GAPS = 5.0
 WARM_UP = 20
@@ -37,7 +37,7 @@ def process(state: Any, value: float, t: float) -> float:
         score = gap / state.gap
         p_value = calibrate(state.calibration, score if score > EARLY else min(EARLY * EARLY / score, 1e9))
         p_value = max(p_value, 1.0 / (state.n + 1.0))  # one gap is no surer than the number of those seen
-    state.gap = mean(state.gap, gap, state.n, RATE)
+    state.gap = mean(state.gap, min(gap, CLIP * state.gap) if state.gap > 0.0 else gap, state.n, RATE)
     state.n += 1
     return p_value if state.n > WARM_UP else 1.0
 

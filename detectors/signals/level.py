@@ -18,8 +18,11 @@ STATE = np.dtype([("n", "<i8"), ("fast", "<f8"), ("slow", "<f8"), ("usual", "<f8
 
 
 @compiled
-def compare(state: Any, value: float, fast: float, slow: float, warm_up: int) -> float:
-    """Return the p-value of the distance between a fast and a slow mean, with this value, then learn it."""
+def compare(state: Any, value: float, fast: float, slow: float, warm_up: int, nearer: float = 1.0) -> float:
+    """Return the p-value of the distance between a fast and a slow mean, with this value, then learn it.
+
+    Far distances are drawn ``nearer``: the slower the means, the fewer of the distances so far tell anything new.
+    """
     state.n += 1
     state.fast = mean(state.fast, value, state.n, fast)
     state.slow = mean(state.slow, value, state.n, slow)
@@ -27,7 +30,7 @@ def compare(state: Any, value: float, fast: float, slow: float, warm_up: int) ->
         return 1.0  # until then the two means are nearly the same
     distance, p_value = abs(state.fast - state.slow), 1.0
     if state.usual > 0.0:
-        p_value = calibrate(state.calibration, distance / state.usual)
+        p_value = calibrate(state.calibration, (1.0 + distance / state.usual) ** nearer - 1.0)
     state.usual = scale(state.usual, distance, state.n - warm_up, SLOW, CLIP)
     return p_value
 

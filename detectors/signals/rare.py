@@ -9,11 +9,15 @@ import numpy as np
 
 from detectors.calibration import CALIBRATION, calibrate
 from detectors.compiled import compiled
+from detectors.signals.mean import mean
 from detectors.signals.signal import Signal
 
 BINS = 64
 WARM_UP = 100
 MEMORY = 20_000.0
+COMMON, COMMON_RATE = 0.5, 0.002
+"""How much rarer than usual, in powers of e, a value must at least be; and how fast what is usual follows."""
+
 WIDEST = 16.0
 """A value beyond the range widens it by at most so many times its width."""
 
@@ -23,6 +27,7 @@ STATE = np.dtype(
         ("low", "<f8"),
         ("high", "<f8"),
         ("total", "<f8"),
+        ("usual", "<f8"),
         ("counts", "<f4", BINS),
         ("calibration", CALIBRATION),
     ]
@@ -45,7 +50,9 @@ def process(state: Any, value: float, t: float) -> float:
     bin_ = min(max(int((value - state.low) / width * BINS), 0), BINS - 1)
     beside = float(state.counts[max(bin_ - 1, 0)]) + float(state.counts[min(bin_ + 1, BINS - 1)])
     share = (float(state.counts[bin_]) + 0.5 * beside + 0.5) / (state.total + 1.0)
-    p_value = calibrate(state.calibration, max(-math.log(share), 0.0))
+    rarity = max(-math.log(share), 0.0)
+    p_value = calibrate(state.calibration, max(rarity - state.usual - COMMON, 0.0))
+    state.usual = mean(state.usual, rarity, state.n, COMMON_RATE)
     state.counts[bin_] += 1.0
     state.total += 1.0
     if state.total > MEMORY:

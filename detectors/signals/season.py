@@ -119,7 +119,7 @@ def expected(state: Any, t: float, profile: int) -> float:
 @compiled
 def allowed(state: Any, profile: int) -> float:
     """Return the distance from what a profile foretells that about 99 % of normal values keep to."""
-    return state.calibration.limit * state.usual[profile]
+    return float(state.calibration.limit) * state.usual[profile]
 
 
 @compiled

@@ -35,7 +35,7 @@ def process(state: Any, value: float, t: float) -> float:
 @compiled
 def allowed(state: Any) -> float:
     """Return the distance from the level that about 99 % of normal values keep to."""
-    return state.calibration.limit * state.usual
+    return float(state.calibration.limit) * state.usual
 
 
 class Spike(Signal):

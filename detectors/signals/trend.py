@@ -8,14 +8,14 @@ from detectors.compiled import compiled
 from detectors.signals.level import STATE, compare
 from detectors.signals.signal import Signal
 
-FAST, SLOW = 0.02, 0.001
+FAST, SLOW, NEARER = 0.02, 0.001, 0.6
 WARM_UP = 100
 
 
 @compiled
 def process(state: Any, value: float, t: float) -> float:
     """Return the p-value of where the values have been going, with this one, then learn it."""
-    return compare(state, value, FAST, SLOW, WARM_UP)
+    return compare(state, value, FAST, SLOW, WARM_UP, NEARER)
 
 
 class Trend(Signal):

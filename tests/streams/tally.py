@@ -98,6 +98,12 @@ class Tally:
     def models(self) -> int:
         return len(self._sums)
 
+    def kept_bytes(self) -> int:
+        return 0
+
+    def put_away(self, down_to: int) -> int:
+        return 0
+
     def changes(self) -> Iterable[tuple[str, bytes | None]]:
         changed, self._changed = self._changed, set()
         yield "labels", json.dumps(self._labels).encode()

@@ -276,10 +276,42 @@ def test_only_what_changed_is_handed_out_to_be_stored() -> None:
     processor = TransactionProcessor(SETTINGS, 0)
     processor.process([payment(0), payment(1, account="bob")])
     first = dict(processor.changes())
-    assert set(first) == {"account/ann", "account/bob", "counterparty/shop", "awaiting/t0", "awaiting/t1", "shard"}
+    frame = {"shard/begun", "shard"}
+    states = {"account/ann", "account/bob", "counterparty/shop", "awaiting/t0", "awaiting/t1"}
+    assert set(first) == states | frame
     assert list(processor.changes()) == []
     processor.process([payment(2, 1e9 + 1)])
-    assert set(dict(processor.changes())) == {"account/ann", "counterparty/shop", "awaiting/t2", "shard"}
+    assert set(dict(processor.changes())) == {"account/ann", "counterparty/shop", "awaiting/t2"} | frame
+
+
+def test_what_a_torn_checkpoint_left_is_passed_over_also_when_a_later_one_is_complete() -> None:
+    states: dict[str, bytes] = {}
+    processor = TransactionProcessor(SETTINGS, 0, states)
+    processor.process([payment(0), payment(1, account="bob")])
+    store(states, processor.changes())
+    processor.process([payment(2, 1e9 + 1), payment(3, 1e9 + 1, account="bob")])
+    store(states, list(processor.changes())[:-1])
+    again = TransactionProcessor(SETTINGS, 0, states)
+    again.process([payment(2, 1e9 + 1)])
+    store(states, again.changes())
+    last = [payment(i, 1e9 + i, account="bob") for i in range(3, 6)]
+    plain = TransactionProcessor(SETTINGS, 0)
+    plain.process([payment(0), payment(1, account="bob"), payment(2, 1e9 + 1)])
+    assert TransactionProcessor(SETTINGS, 0, states).process(last).outputs == plain.process(last).outputs
+
+
+@pytest.mark.parametrize("room", [0, 20_000])
+def test_accounts_that_leave_memory_come_back_as_they_were(room: int) -> None:
+    states: dict[str, bytes] = {}
+    processor = TransactionProcessor(SETTINGS, 0, states)
+    outputs, gone = [], 0
+    for batch, labels in batches(50):
+        outputs += processor.absorb(labels).outputs + processor.process(batch).outputs
+        store(states, list(processor.changes()))
+        gone += processor.put_away(room)
+        assert processor.kept_bytes() <= room
+    assert outputs == list(uninterrupted())
+    assert gone > 1000
 
 
 def test_state_of_transactions_that_are_over_is_deleted() -> None:

@@ -240,7 +240,7 @@ OF_KIND: dict[str, tuple[Claim, ...]] = {
     "variance": (not_long_ago(300), the_spread_has_changed),
     "season": (not_long_ago(300), the_expected_is_usual_at_this_hour, the_value_is_on_the_named_side),
     "pattern": (not_long_ago(300), the_shape_is_new),
-    "rare": (not_long_ago(20), the_value_is_rare),
+    "rare": (not_long_ago(300), the_value_is_rare),
     "flatline": (the_values_are_constant_since, it_began_with_the_change_to_it),
     "joint": (not_long_ago(300), several_values_are_told_of, the_value_is_on_the_named_side),
     "correlation": (not_long_ago(300), several_values_are_told_of),

@@ -150,3 +150,26 @@ def test_a_simulated_source_varies_as_much_as_it_says(kind: str) -> None:
     steady = [later - sum(values[i : i + 5]) / 5 for i, later in enumerate(values[5:])]
     spread = math.sqrt(sum(step * step for step in steady) / len(steady))
     assert 0.3 * source.sigma < spread < 2.0 * source.sigma
+
+
+@pytest.mark.timeout(240)
+def test_bench_memory_measures_a_real_worker(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plot = tmp_path / "memory.svg"
+    assert run(["bench", "memory", "--short", "--plot", str(plot), "--json"]) == 0
+    few, more = last_line(capsys)["runs"]
+    assert (few["sources"], few["in_memory"], few["evicted"]) == (200, 200, 0)
+    assert few["events"] == 2000
+    assert more["peak_bytes"] >= more["end_bytes"] > 50_000_000
+    assert few["checkpoint_bytes"] > 0 and few["state_bytes"] > 100
+    assert "resident memory" in plot.read_text()
+
+
+@pytest.mark.timeout(240)
+def test_bench_recovery_measures_restarts_after_kill_9(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plot = tmp_path / "recovery.svg"
+    assert run(["bench", "recovery", "--short", "--plot", str(plot), "--json"]) == 0
+    (found,) = last_line(capsys)["runs"]
+    assert found["sources"] == 200
+    assert len(found["local_seconds"]) == len(found["changelog_seconds"]) == 1
+    assert found["changelog_median"] > 0
+    assert "seconds until ready" in plot.read_text()

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 import typer.main
 
-from tocsin.cli import backtest, bench, broker, check, demo, evaluate, label, produce, tail, topics, worker
+from tocsin.cli import backtest, bench, broker, check, demo, evaluate, label, produce, state, tail, topics, worker
 from tocsin.cli.errors import DONE, FAILED, WRONG_USAGE, report
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ app.add_typer(produce.app, name="produce")
 app.command("label")(label.label)
 app.command("tail")(tail.tail)
 app.add_typer(topics.app, name="topics")
+app.add_typer(state.app, name="state")
 app.command("check")(check.check)
 app.add_typer(backtest.app, name="backtest")
 app.add_typer(evaluate.app, name="evaluate")

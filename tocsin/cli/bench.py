@@ -120,6 +120,70 @@ def coldstart(
     _tell(found, plot, json_)
 
 
+@app.command("memory")
+def memory(
+    sources: Annotated[
+        list[int] | None, typer.Option("--sources", min=1, help="A number of sources; may be given several times.")
+    ] = None,
+    events: Annotated[
+        int, typer.Option("--events", min=1, help="Events in all, for each number of sources.")
+    ] = 200_000,
+    megabytes: Annotated[
+        int, typer.Option("--memory-megabytes", min=8, help="The worker's setting state.memory_megabytes.")
+    ] = 1450,
+    plot: PlotFile = None,
+    short: Short = False,
+    json_: LastJson = False,
+) -> None:
+    """Measure the resident memory and the checkpoints of a real worker, by the number of its sources.
+
+        A Kafka and a worker process of their own for each number: 1,000, 10,000 and 100,000 unless given. Sources take
+    turns; each event has one value. The JSON object has the fields memory_megabytes, partitions and runs (a list:
+    sources, events, idle_bytes, peak_bytes, end_bytes, in_memory, evicted, state_bytes, checkpoint_bytes, store_bytes,
+    seconds, bytes_per_source, changelog_bytes_per_event).
+
+    \b
+    Example:
+      tocsin bench memory --sources 100000 --events 1000000 --plot memory.svg
+    """
+    from tocsin.bench.memory import SHORT, Effort, bench  # noqa: PLC0415 - start-up time
+
+    must_be_drawable(plot)
+    effort = SHORT if short else Effort(tuple(sources or Effort().sources), events, memory_megabytes=megabytes)
+    with progress("numbers of sources") as tell:
+        found = bench(effort, tell)
+    _tell(found, plot, json_)
+
+
+@app.command("recovery")
+def recovery(
+    sources: Annotated[
+        list[int] | None, typer.Option("--sources", min=1, help="A number of sources; may be given several times.")
+    ] = None,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Restarts of each kind; the median counts.")] = 3,
+    plot: PlotFile = None,
+    short: Short = False,
+    json_: LastJson = False,
+) -> None:
+    """Measure how long a worker takes to be ready again after kill -9, by the number of its sources.
+
+        With its local RocksDB, and from the changelog topics alone. A Kafka and a worker process of their own for each
+    number: 1,000, 10,000 and 100,000 unless given. The JSON object has the fields partitions and runs (a list: sources,
+    events, local_seconds, changelog_seconds, store_bytes, changelog_bytes, local_median, changelog_median).
+
+    \b
+    Example:
+      tocsin bench recovery --sources 100000 --plot recovery.svg
+    """
+    from tocsin.bench.recovery import SHORT, Effort, bench  # noqa: PLC0415 - start-up time
+
+    must_be_drawable(plot)
+    effort = SHORT if short else Effort(tuple(sources or Effort().sources), repeats=repeats)
+    with progress("numbers of sources") as tell:
+        found = bench(effort, tell)
+    _tell(found, plot, json_)
+
+
 @app.command("throughput")
 def throughput(
     config: ConfigFile = None,
