@@ -17,7 +17,7 @@ from alerts.held import HeldBack
 from alerts.onset import Onset
 from alerts.policy import Policy, Thresholds
 from alerts.signature import NOTEWORTHY_P, Signature, of_signal, of_silence
-from alerts.step import Step
+from alerts.step import NOTHING, Step
 from alerts.verdict import Label, Verdict, Weighed
 from detectors.score import Score, SignalScore
 
@@ -86,6 +86,11 @@ class Lifecycle:
         return tuple(self._alerts.values())
 
     @property
+    def is_silent(self) -> bool:
+        """Whether the source counts as silent."""
+        return SILENCE in self._alerts
+
+    @property
     def tolerated_silence(self) -> float:
         """Seconds without an event that count as usual because somebody said so."""
         return self._feedback.tolerated_silence if self._feedback is not None else 0.0
@@ -106,6 +111,9 @@ class Lifecycle:
         self._now = max(self._now, t)
         p_value = score.signals[0].p_value if score.signals else 1.0
         if p_value > self._telling and not (self._alerts or self._held):
+            if not score.signals:
+                self._onset.pass_by()
+                return NOTHING
             return Step((), False, self._onset.of(score.signals))
         weighed = self._feedback.weigh(score) if self._feedback is not None else None
         step = self._follow(Weighed(score) if weighed is None else weighed)

@@ -83,6 +83,10 @@ class Onset:
             self._begun = _Peak(new, self._event)
         return anomaly_score(max(10.0**-new, self._enough_p)) if new > before + MARGIN else 0.0
 
+    def pass_by(self) -> None:
+        """Take an event without any signal: nothing begins with it."""
+        self._event += 1
+
     def _new(self, signal: SignalScore, strength: float) -> float:
         """Return the strength of a signal if it stands out from its own past, else 0."""
         about = f"{signal.kind}\x1f{signal.name or ''}"

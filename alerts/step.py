@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from alerts.alert import Alert, AlertFeedback
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """What one event did to a source's alerts.
 
     Parameters
@@ -37,3 +36,7 @@ class Step:
     held: str | None = None
     newly_held: tuple[str, ...] = ()
     feedback: tuple[AlertFeedback, ...] = ()
+
+
+NOTHING = Step((), False, 0.0)
+"""What most events do."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -12,7 +13,16 @@ import numpy as np
 from detectors import peers
 from detectors.base import Detector, SnapshotError, parts_of
 from detectors.calibration import SMALLEST
-from detectors.explanation import by_p_value, direction_of, explanation, more_specific, within
+from detectors.event import NO_JOINT as NO_PARTS
+from detectors.event import judge_event
+from detectors.explanation import (
+    by_p_value,
+    direction_of,
+    explained,
+    explanation,
+    more_specific,
+    within,
+)
 from detectors.judgement import (
     FLATLINE,
     JOINT_WEIGHT,
@@ -26,14 +36,13 @@ from detectors.judgement import (
     VALUE,
     VARIANCE,
     expect_of,
-    judge,
 )
 from detectors.judgement import KINDS as VALUE_KINDS
-from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
+from detectors.score import Explanations, Score, SignalScore, ValueExplanation, anomaly_score
 from detectors.signals import arrival
 from detectors.signals.joint import KIND as JOINT
 from detectors.signals.joint import Joint
-from detectors.warm_up import warm_up
+from detectors.warm_up import WARM_UP, warm_up
 
 FORMAT = 2
 ARRIVAL = "arrival"
@@ -96,10 +105,12 @@ class Auto(Detector):
             raise ValueError(f"timezone: there is no {timezone!r}; use an IANA name such as Europe/Berlin") from error
         self.timezone = timezone
         self._hour = -1.0
+        self._silent_after = 0.0
         self._source = np.zeros(1, SOURCE)
         self._values = np.zeros(0, VALUE)
         self._places: dict[str, int] = {}
         self._joint: Joint | None = None
+        self._began_at: float | None = None
         self._shape: tuple[str, ...] = ()
         self._arrange(())
 
@@ -109,22 +120,29 @@ class Auto(Detector):
         time = float(source["n"][0]) if t is None else t
         if tuple(x) != self._shape:
             self._arrange(tuple(x))
+            self._meet(x)
         if self._zone is not None and time // 3600.0 != self._hour:
             self._follow_zone(time)
         readings = self._readings
         for i, reading in enumerate(x.values()):
             readings[i] = reading
-        joint = self._joint if len(readings) > 1 else None
-        joint_p = -1.0
-        if joint is not None:
-            joint_p = joint.p_value(x)
-            if not joint.speaks:
-                joint_p = -1.0
-        p_value, arrival_p, anew = judge(
-            source, self._values, self._at, readings, time, joint_p, self._p_values, self._told
+        p_value, joint_p, arrival_p, lowest, anew, self._silent_after = judge_event(
+            source,
+            self._values,
+            self._at,
+            readings,
+            time,
+            self._joint_at,
+            *self._joint_parts,
+            self._p_values,
+            self._told,
         )
-        values = self._explained(x)
-        found, values = self._found(x, values, joint_p, arrival_p, time)
+        found: tuple[SignalScore, ...] = ()
+        values: Mapping[str, ValueExplanation]
+        if min(lowest, arrival_p) <= WORTH_TELLING or 0.0 <= joint_p <= WORTH_TELLING * JOINT_WEIGHT:
+            found, values = self._found(x, explained(x, self._told), joint_p, arrival_p, time)
+        else:
+            values = Explanations(x, partial(explained, told=self._told.copy()))
         if anew:
             self._learn_anew()
         p_value = max(p_value, SMALLEST) if x else 1.0
@@ -146,7 +164,7 @@ class Auto(Detector):
 
     def silent_after(self) -> float | None:
         """Seconds without an event after which this source counts as silent; ``None`` while unknown."""
-        return arrival.silent_after(self._source["arrival"][0]) or None
+        return self._silent_after or None
 
     def prior(self) -> bytes | None:
         """Return how this source's signals score while nothing is wrong; ``None`` while it is young."""
@@ -181,6 +199,7 @@ class Auto(Detector):
         self._source, self._values, self._joint = sources, records, restored
         self._places = {name: i for i, name in enumerate(names)}
         self._hour = -1.0
+        self._silent_after = arrival.silent_after(sources["arrival"][0])
         self._arrange(())
 
     def _arrange(self, names: tuple[str, ...]) -> None:
@@ -193,6 +212,14 @@ class Auto(Detector):
         self._readings = np.zeros(len(names))
         self._p_values = np.ones((len(names), len(VALUE_KINDS)))
         self._told = np.zeros((len(names), len(TOLD)))
+        self._joint_at, self._joint_parts = np.zeros(0, np.int64), NO_PARTS
+        self._began_at = None
+
+    def _meet(self, x: Mapping[str, float]) -> None:
+        """Make room for an event's values together."""
+        if self._joint is not None and len(x) > 1:
+            self._joint_at = np.array(self._joint.meet(x), np.int64)
+            self._joint_parts = self._joint.parts
 
     def _add(self, new: Sequence[str]) -> None:
         if new:
@@ -204,10 +231,6 @@ class Auto(Detector):
         self._hour = time // 3600.0
         offset = datetime.fromtimestamp(time, self._zone).utcoffset()
         self._source["utc_offset"] = offset.total_seconds() if offset is not None else 0.0
-
-    def _explained(self, x: Mapping[str, float]) -> dict[str, ValueExplanation]:
-        told = zip(x.items(), self._told.tolist(), strict=True)
-        return {name: explanation(value, *row[:4]) for (name, value), row in told}
 
     def _found(
         self, x: Mapping[str, float], values: dict[str, ValueExplanation], joint_p: float, arrival_p: float, t: float
@@ -280,6 +303,7 @@ class Auto(Detector):
 
     def _learn_anew(self) -> None:
         """Forget what was learned of values that have turned out to be counters, or none after all."""
+        self._began_at = None
         for place in self._at.tolist():
             if self._values["counter"]["anew"][place]:
                 known = self._values["counter"][place].copy()
@@ -287,11 +311,17 @@ class Auto(Detector):
                 self._values["counter"][place] = known
 
     def _warm_up(self, t: float) -> tuple[float, tuple[str, ...]]:
+        """Return how far the detector has got, and what is still to come."""
+        if self._began_at is not None:
+            return warm_up(WARM_UP, t - self._began_at, joint=True)
         if not len(self._at):
             return 0.0, ()
         events = int(self._values["spike"]["n"][self._at].min())
-        seconds = t - float(self._values["season"]["first"][self._at[0]])
-        return warm_up(events, seconds, joint=self._joint is None or self._joint.speaks)
+        began = float(self._values["season"]["first"][self._at[0]])
+        joint = self._joint is None or self._joint.speaks
+        if events >= WARM_UP and joint:
+            self._began_at = began  # from now on only time is missing
+        return warm_up(events, t - began, joint=joint)
 
 
 def prepare() -> None:

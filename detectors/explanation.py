@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
 from detectors.judgement import PATTERN, SEASON, SPIKE
 from detectors.score import SignalScore, ValueExplanation
 
 SPECIFIC = 0.1
 """A signal at or below this corrected p-value says what kind of thing a new pattern is."""
+
+
+def explained(x: Mapping[str, float], told: NDArray[np.float64]) -> dict[str, ValueExplanation]:
+    """Return the explanation of each value of an event."""
+    rows = zip(x.items(), told.tolist(), strict=True)
+    return {name: explanation(value, *row[:4]) for (name, value), row in rows}
 
 
 def explanation(value: float, expected: float, lower: float, upper: float, share: float) -> ValueExplanation:

@@ -12,13 +12,15 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from river import preprocessing
+from river import anomaly, preprocessing
 from river.base import SupervisedAnomalyDetector
 
 from detectors.base import Detector, SnapshotError, parts_of
 from detectors.calibration import CALIBRATION, calibrate, clear
 from detectors.compiled import compiled
-from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
+from detectors.forest import Forest
+from detectors.river_forest import pickled
+from detectors.score import Explanations, Score, SignalScore, ValueExplanation, anomaly_score
 from detectors.signals import arrival
 from detectors.signals.mean import mean, scale
 
@@ -63,6 +65,7 @@ class RiverDetector(Detector):
         self._models: dict[str, Any] = {}
         self._events = 0
         self._arrival = np.zeros(1, arrival.STATE)
+        self._silent_after = 0.0
         self._calibrations: dict[str, NDArray[np.void]] = {}
 
     def score_one(self, x: Mapping[str, float], t: float | None = None) -> float:
@@ -72,16 +75,13 @@ class RiverDetector(Detector):
     def learn_one(self, x: Mapping[str, float], t: float | None = None) -> None:
         """Learn from an event."""
         if t is not None:
-            arrival.process(self._arrival[0], 0.0, t)
-        self._events += 1
-        if not self._per_value:
-            self._model("").learn_one(dict(x))
-            return
-        for name, value in x.items():
-            self._model(name).learn_one({}, value)
+            self._silent_after = _arrive(self._arrival, t)
+        self._learn(x)
 
     def process_one(self, x: Mapping[str, float], t: float | None = None) -> Score:
         """Score an event, calibrate the score, then learn from it."""
+        if not self._per_value and t is not None and self._events >= FIRST_SCORES:
+            return self._process_whole(x, t)
         found = []
         known = self._events >= FIRST_SCORES
         for name, score in self._raw(x).items() if known else ():
@@ -93,51 +93,80 @@ class RiverDetector(Detector):
                 found.append(SignalScore(KIND, p_value, name or None))
         self.learn_one(x, t)
         found.sort(key=lambda signal: signal.p_value)
+        return self._said(x, tuple(found))
+
+    def _process_whole(self, x: Mapping[str, float], t: float) -> Score:
+        """Do that with an estimator that scores whole events, at the cost of one call into compiled code."""
+        calibration = self._calibrations.get("")
+        if calibration is None:
+            calibration = self._calibrations[""] = np.zeros(1, EXCESS)
+        model = self._model("")
+        score = model.process_one(x) if isinstance(model, Forest) else float(model.score_one(dict(x)))
+        p_value, self._silent_after = _calibrated(calibration, self._arrival, score, t)
+        found = (SignalScore(KIND, p_value),) if self._events >= WARM_UP and p_value < 1.0 else ()
+        self._events += 1
+        if not isinstance(model, Forest):
+            model.learn_one(dict(x))
+        return self._said(x, found)
+
+    def _said(self, x: Mapping[str, float], found: tuple[SignalScore, ...]) -> Score:
         p_value = found[0].p_value if found else 1.0
-        share = 1.0 / max(len(x), 1)
-        values = {name: ValueExplanation(value, None, None, None, share) for name, value in x.items()}
         warm_up = min(1.0, self._events / WARM_UP)
-        return Score(p_value, anomaly_score(p_value), tuple(found), values, warm_up)
+        return Score(p_value, anomaly_score(p_value), found, Explanations(x, _unexplained), warm_up)
 
     def silent_after(self) -> float | None:
         """Seconds without an event after which this source counts as silent; ``None`` while unknown."""
-        return arrival.silent_after(self._arrival[0]) or None
+        return self._silent_after or None
 
     def snapshot(self) -> bytes:
         """Return the state: plain data, and the estimator as a signed pickle."""
-        pickled = pickle.dumps(self._models)
+        models = pickled(self._models)
         calibrations = {name: record.tobytes() for name, record in self._calibrations.items()}
         plain = (self._events, self._arrival.tobytes(), calibrations)
-        return msgspec.msgpack.encode((FORMAT, plain, self._sign(pickled), pickled))
+        return msgspec.msgpack.encode((FORMAT, plain, self._sign(models), models))
 
     def restore(self, state: bytes) -> None:
         """Take up a state that ``snapshot`` gave, if it is signed with this ``state_key``."""
         parts = parts_of(state, FORMAT, "a detector of River")
         try:
-            plain, signature, pickled = msgspec.convert(parts, tuple[Any, bytes, bytes])
+            plain, signature, models = msgspec.convert(parts, tuple[Any, bytes, bytes])
             events, arrivals, calibrations = msgspec.convert(plain, tuple[int, bytes, dict[str, bytes]])
             arrived = np.frombuffer(arrivals, arrival.STATE, 1).copy()
             known = {name: np.frombuffer(record, EXCESS, 1).copy() for name, record in calibrations.items()}
         except ValueError as error:
             raise SnapshotError(f"this is no state of a detector of River ({error}): reset the state") from error
-        if not hmac.compare_digest(signature, self._sign(pickled)):
+        if not hmac.compare_digest(signature, self._sign(models)):
             raise SnapshotError("the state is not signed with this state key: set the key that wrote it, or reset it")
         self._events, self._arrival, self._calibrations = events, arrived, known
-        self._models = pickle.loads(pickled)  # noqa: S301  its signature has been checked
+        self._silent_after = arrival.silent_after(arrived[0])
+        restored = pickle.loads(models)  # noqa: S301  its signature has been checked
+        self._models = {name: self._compiled(model) for name, model in restored.items()}
 
     def _raw(self, x: Mapping[str, float]) -> dict[str, float]:
         if self._per_value:
             return {name: self._model(name).score_one({}, value) for name, value in x.items()}
         return {"": self._model("").score_one(dict(x))}
 
+    def _learn(self, x: Mapping[str, float]) -> None:
+        self._events += 1
+        if not self._per_value:
+            self._model("").learn_one(dict(x))
+            return
+        for name, value in x.items():
+            self._model(name).learn_one({}, value)
+
     def _model(self, name: str) -> Any:
         model = self._models.get(name)
         if model is None:
             model = self.estimator.clone()
             if self.scale and not self._per_value:
-                model = preprocessing.MinMaxScaler() | model
+                model = self._compiled(preprocessing.MinMaxScaler() | model)
             self._models[name] = model
         return model
+
+    def _compiled(self, model: Any) -> Any:
+        """Return what does the same as a model, in compiled code if there is any; a pipeline is left as it is."""
+        return Forest(model) if self.scale and Forest.can_be(model) else model
 
     def _sign(self, pickled: bytes) -> bytes:
         if not self.state_key:
@@ -146,6 +175,11 @@ class RiverDetector(Detector):
                 " environment variable TOCSIN_STATE__KEY, or use the detector auto"
             )
         return hmac.digest(self.state_key, pickled, hashlib.sha256)
+
+
+def _unexplained(x: Mapping[str, float]) -> dict[str, ValueExplanation]:
+    share = 1.0 / max(len(x), 1)
+    return {name: ValueExplanation(value, None, None, None, share) for name, value in x.items()}
 
 
 EXCESS = np.dtype(
@@ -177,3 +211,25 @@ def _excess(state: Any, score: float) -> float:
     state.n += 1
     state.level = mean(state.level, score, state.n, RATE)
     return p_value
+
+
+@compiled
+def _arrive(arrivals: Any, t: float) -> float:
+    """Learn when an event arrives; return how long silence is usual from now on."""
+    arrival.process(arrivals[0], 0.0, t)
+    return arrival.silent_after(arrivals[0])
+
+
+@compiled
+def _calibrated(excesses: Any, arrivals: Any, score: float, t: float) -> tuple[float, float]:
+    """Return the p-value of a raw score, and how long silence is usual after its event; learn both."""
+    return min(1.0, _excess(excesses[0], score)), _arrive(arrivals, t)
+
+
+def prepare() -> None:
+    """Compile what runs beside River's estimators, or load it if that was done before: no event has to wait for it."""
+    for estimator in (anomaly.HalfSpaceTrees(n_trees=1, height=1, window_size=5), anomaly.GaussianScorer()):
+        detector = RiverDetector(estimator)
+        for i in range(2 * FIRST_SCORES):
+            detector.process_one({"x": float(i % 7)}, float(i))
+            detector.learn_one({"x": 0.0}, i + 0.5)

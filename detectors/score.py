@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -61,6 +62,50 @@ class ValueExplanation(msgspec.Struct, frozen=True):
     contribution: float
 
 
+class Explanations(Mapping[str, ValueExplanation]):
+    """The explanation of each value of an event, made when it is first asked for: of most events nobody asks.
+
+    Parameters
+    ----------
+    x
+        The event's values.
+    explain
+        Makes the explanations.
+
+    Examples
+    --------
+    >>> values = Explanations({"x": 1.0}, lambda x: {"x": ValueExplanation(x["x"], 0.5, None, None, 1.0)})
+    >>> values["x"].expected
+    0.5
+
+    """
+
+    __slots__ = ("_explain", "_made", "_x")
+
+    def __init__(
+        self, x: Mapping[str, float], explain: Callable[[Mapping[str, float]], Mapping[str, ValueExplanation]]
+    ) -> None:
+        self._x, self._explain = x, explain
+        self._made: Mapping[str, ValueExplanation] | None = None
+
+    def __getitem__(self, name: str) -> ValueExplanation:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._x)
+
+    def __len__(self) -> int:
+        return len(self._x)
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+    def _all(self) -> Mapping[str, ValueExplanation]:
+        if self._made is None:
+            self._made = self._explain(self._x)
+        return self._made
+
+
 class Score(msgspec.Struct, frozen=True):
     """A detector's calibrated and explained verdict on one event.
 
@@ -89,7 +134,7 @@ class Score(msgspec.Struct, frozen=True):
     p_value: float
     anomaly_score: float
     signals: tuple[SignalScore, ...] = ()
-    values: dict[str, ValueExplanation] = msgspec.field(default_factory=dict)
+    values: Mapping[str, ValueExplanation] = msgspec.field(default_factory=dict)
     warm_up: float = 1.0
     missing: tuple[str, ...] = ()
 

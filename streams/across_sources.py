@@ -19,7 +19,7 @@ from alerts.budget import Allowance, Budget
 from detectors.base import Detector, SnapshotError
 from streams.peers import MAX_PRIOR_BYTES, Peers, PeerSettings, Prior
 from streams.processor import Record
-from streams.schemas import TelemetryEvent
+from streams.readings import Reading
 from streams.source import Source
 from streams.state_keys import reserved
 
@@ -133,12 +133,12 @@ class AcrossSources:
         self._priors[prior.offset] = prior
         self.peers.contribute(prior)
 
-    def welcome(self, source: Source, event: TelemetryEvent, make_detector: Callable[[], Detector]) -> None:
+    def welcome(self, source: Source, event: Reading, make_detector: Callable[[], Detector]) -> None:
         """Let a source, if this is its first event, begin from what its peers have learned."""
         if not source.events and source.prior is None and (peers := self.peers.of(self._type(event))):
             source.join(peers, make_detector)
 
-    def hear(self, source: Source, offset: int, event: TelemetryEvent) -> None:
+    def hear(self, source: Source, offset: int, event: Reading) -> None:
         """Take what a source has learned up to the event at an offset, if its peers are to be told by now."""
         settings = self.peers.settings
         if source.events < source.tells_peers_at or not settings.enabled:
@@ -184,8 +184,8 @@ class AcrossSources:
         budget = None if self._budget is None else self._budget.snapshot()
         yield KNOWN_KEY, msgspec.msgpack.encode(_Known(FORMAT, self._offset, budget, self.peers.offsets, self._doomed))
 
-    def _type(self, event: TelemetryEvent) -> str | None:
-        return self.peers.settings.type_of(event.all_attributes)
+    def _type(self, event: Reading) -> str | None:
+        return self.peers.settings.type_of(event.attributes)
 
     def _has_changed(self) -> bool:
         return bool(self._candidates or self._priors or self._doomed)

@@ -23,7 +23,7 @@ from streams.memory import MemoryBound
 from streams.partition import Partition
 from streams.processor import Processor
 from streams.publication import Outlet, Publisher
-from streams.scheduler import MicroBatch
+from streams.scheduler import MicroBatch, Precedence
 from streams.settings import EngineSettings
 from streams.state import Marker, StateError, StateTable, state_trouble
 from streams.store import MEGABYTE
@@ -87,6 +87,8 @@ class Engine:
         loop = asyncio.get_running_loop()
         self.failure: asyncio.Future[None] = loop.create_future()
         self.app.lease.on_lost = partial(loop.call_soon_threadsafe, self._on_lease_lost)
+        self._urgent = next(iter(self._names))
+        self._precedence = Precedence()
         self._stopping = False
         self._tending: asyncio.Task[None] | None = None
         self._ready = False
@@ -111,7 +113,8 @@ class Engine:
         if partition is None or self._stopping:
             return
         try:
-            await partition.process(batch)
+            async with self._precedence.turn(urgent=batch.tp.topic == self._urgent):
+                await partition.process(batch)
             await self._memory.keep(self.partitions.values())
         except Exception as error:
             self._fail(error)
@@ -206,6 +209,7 @@ class Engine:
             batch_size=self.app.batch_sizes[tp.topic],
             position=marker.covered if marker else None,
             committed=committed,
+            known_end=lambda: self.app.consumer.end(tp),
         )
 
     async def _keep_time(self) -> None:
@@ -231,7 +235,10 @@ class Engine:
 
     async def _checkpoint(self, partitions: Sequence[Partition], *, last: bool = False) -> None:
         began = time.monotonic()
-        written = [await checkpoint(p, self.app.consumer, last=last) for p in partitions]
+        written = []
+        for partition in partitions:
+            async with self._precedence.turn(urgent=partition.tp.topic == self._urgent):
+                written.append(await checkpoint(partition, self.app.consumer, last=last))
         self._checkpointed_at = time.monotonic()
         # With very many changed states a checkpoint takes long: most of the time is for events all the same.
         self._pause = max(self._settings.state.checkpoint_seconds, PAUSE * (self._checkpointed_at - began))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Protocol
 
 from faust.types import TP
 
@@ -52,6 +53,8 @@ class Partition:
     committed
         The group's offset: it lies behind if a crash came before it could be committed, and is then committed with the
         next checkpoint, even if nothing happens until then.
+    known_end
+        Returns an end that the partition has had, ``None`` while unknown.
 
     """
 
@@ -66,6 +69,7 @@ class Partition:
         batch_size: BatchSize,
         position: int | None,
         committed: int | None,
+        known_end: Callable[[], int | None],
     ) -> None:
         self.tp = tp
         self.source = source
@@ -80,6 +84,8 @@ class Partition:
         self.failed = False
         self._broadcasts = broadcasts
         self._batch_size = batch_size
+        self._known_end = known_end
+        self._broadcasts_cover = 0
         self._due_said = False
         self._has_caught_up = not processor.broadcasts
 
@@ -88,10 +94,10 @@ class Partition:
         async with self.lock, self.all_or_nothing():
             if self.closed:
                 return
-            await self._catch_up_with_broadcasts()
+            await self._catch_up_with_broadcasts(batch.end)
             records = self._new_records(batch)
             if records:
-                with Stopwatch() as watch:
+                with no_garbage_collection(), Stopwatch() as watch:
                     result = self.processor.process(records)
                 self._batch_size.took(len(records), watch.seconds)
                 metrics.observe_batch(self.source.topic, self.processor.detector, len(records), watch.seconds)
@@ -114,7 +120,7 @@ class Partition:
         async with self.lock:
             return 0 if self.closed else self.processor.put_away(int(share * self.processor.kept_bytes()))
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def all_or_nothing(self) -> AsyncIterator[None]:
         """Let no checkpoint come after work that was broken off: the processor has learned what was not published."""
         try:
@@ -140,13 +146,20 @@ class Partition:
         if self._due_said and self._has_caught_up:
             self.outlet.before.forget()
 
-    async def _catch_up_with_broadcasts(self) -> None:
-        if not self.processor.broadcasts:
+    async def _catch_up_with_broadcasts(self, end: int) -> None:
+        """Let the processor know all that was broadcast before the records up to ``end`` were produced.
+
+        What is in the partition at one moment was produced before whatever is broadcast later. So a worker that lags
+        asks the brokers once for all that was there when it asked, not once for each micro-batch.
+        """
+        if not self.processor.broadcasts or end <= self._broadcasts_cover:
             return
+        there = max(end, self._known_end() or 0)
         async for news in self._broadcasts.news(self.processor):
             self._mark_dirty()
             await self._publish(self.processor.absorb(news))
         self._has_caught_up = True
+        self._broadcasts_cover = there
 
     async def _publish(self, result: Result, *, due: bool = False) -> None:
         for outcome, count in result.outcomes.items():
@@ -170,7 +183,7 @@ class Partition:
         if batch.start > position:
             raise LostRecordsError(f"{self.tp.topic}/{self.tp.partition}: {batch.start} came after {position}")
         topic, partition = self.source
-        fetched: Sequence[Any] = batch.records
+        fetched = batch.records
         if fetched[0].offset < position:
             fetched = [record for record in fetched if record.offset >= position]
         return [Record(topic, partition, r.offset, r.timestamp / 1000, r.key, r.value) for r in fetched]
@@ -178,6 +191,22 @@ class Partition:
     def _mark_dirty(self) -> None:
         if self.dirty_since is None:
             self.dirty_since = time.monotonic()
+
+
+@contextlib.contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Collect no garbage meanwhile.
+
+    A batch makes thousands of objects that are all gone at its end. Collected in between, they would be taken for
+    long-lived, and every few batches all models would be searched for garbage.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _observe_latency(result: Result) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 NOT_PRODUCED = -1.0
 """Kafka's record timestamp where there is none: no event is ahead of it, and no silence is measured by it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One record as Kafka holds it.
 
     Parameters
@@ -37,8 +38,7 @@ class Record:
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True, gc=False):
     """One record to publish, with the input record that caused it.
 
     An output goes to the partition of the same number as its cause, in the order of causes: so the end of

@@ -12,7 +12,7 @@ from alerts.alert import iso
 from alerts.step import Step
 from detectors.score import Score
 from streams.processor import Output, Record
-from streams.schemas import TelemetryEvent
+from streams.readings import Reading
 
 TYPE = "tocsin.score.v1"
 
@@ -134,7 +134,7 @@ class ScoreChoice:
 
 
 def score_output(
-    source: str, record: Record, event: TelemetryEvent, score: Score, step: Step, prior: int | None = None
+    source: str, record: Record, event: Reading, score: Score, step: Step, prior: int | None = None
 ) -> Output:
     """Return the score of an event, to be published."""
     value = ScoreRecord(
@@ -151,7 +151,7 @@ def score_output(
         ],
         {n: ValueRecord(v.value, v.expected, v.lower, v.upper, v.contribution) for n, v in score.values.items()},
         event.event_id,
-        event.all_attributes or None,
+        event.attributes or None,
         score.missing,
         prior,
         step.held,

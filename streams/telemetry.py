@@ -16,12 +16,13 @@ from detectors.base import Detector
 from detectors.registry import DetectorSettings
 from detectors.score import Score
 from streams.across_sources import AcrossSources
-from streams.codec import Reason, Rejected, decode, misplaced, mistimed
+from streams.codec import Reason, Rejected, misplaced, mistimed
 from streams.dead_letters import dead_letter
 from streams.kept_states import KeptStates
 from streams.peers import PeerSettings
 from streams.processor import Output, Record, Result
-from streams.schemas import EventLimits, TelemetryEvent
+from streams.readings import Reading, ReadingDecoder
+from streams.schemas import EventLimits
 from streams.scores import ScoreChoice, ScoreSink, score_output
 from streams.settings import Settings
 from streams.silences import Silences
@@ -73,7 +74,7 @@ class _Taken(NamedTuple):
 
     source: Source
     record: Record
-    event: TelemetryEvent
+    event: Reading
     time: float
     newest: float
     heard: float
@@ -116,6 +117,7 @@ class TelemetryProcessor:
         self.detector = settings.detector.name
         self._sink = sink
         self._states, self._make_detector = states, make_detector
+        self._decoder = ReadingDecoder(settings.limits)
         self._choice = ScoreChoice(settings.scores, settings.anomalous_p, settings.sample)
         a_day = settings.policy.budget.per_stream_a_day
         self._across = AcrossSources(None if a_day is None else a_day / partitions, settings.peers, states)
@@ -221,25 +223,36 @@ class TelemetryProcessor:
         It is ``None`` where a source is ahead of what is known across the sources.
         """
         taken: dict[int, _Taken | None] = {}
-        by_source: dict[str, list[tuple[Record, TelemetryEvent]]] = {}
+        by_source: dict[str, list[tuple[Record, Reading]]] = {}
+        decode = self._decoder.decode
         for record in records:
-            event = decode(TelemetryEvent, record.value, self._settings.limits)
-            if not isinstance(event, Rejected):
-                by_source.setdefault(event.source, []).append((record, event))
+            event = decode(record.value)
+            if isinstance(event, Reading):
+                events = by_source.get(event.source)
+                if events is None:
+                    events = by_source[event.source] = []
+                events.append((record, event))
             else:
                 self._reject(record, event, result)
         for name, events in by_source.items():
             source = self._sources.change(name)
             if not source.events:
                 self._labels.appeared(source)
+            key = name.encode()
             for record, event in events:
                 source = self._unless_forgotten(source, record, taken)
-                self._take(source, record, event, taken, result)
+                self._take(source, key, record, event, taken, result)
             self._silences.expect(source)
         return taken
 
     def _take(
-        self, source: Source, record: Record, event: TelemetryEvent, taken: dict[int, _Taken | None], result: Result
+        self,
+        source: Source,
+        key: bytes,
+        record: Record,
+        event: Reading,
+        taken: dict[int, _Taken | None],
+        result: Result,
     ) -> None:
         if record.offset <= source.offset:
             result.outcomes["replayed"] += 1
@@ -247,7 +260,7 @@ class TelemetryProcessor:
                 taken[record.offset] = None
             return
         source.offset = record.offset
-        refused = self._refusal(source, record, event)
+        refused = self._refusal(source, key, record, event)
         if refused is not None:
             self._reject(record, refused, result)
         elif event.event_id is not None and event.event_id in source.event_ids:
@@ -255,20 +268,23 @@ class TelemetryProcessor:
         else:
             taken[record.offset] = self._score(source, record, event, event.time, result)
 
-    def _refusal(self, source: Source, record: Record, event: TelemetryEvent) -> Rejected | None:
+    def _refusal(self, source: Source, key: bytes, record: Record, event: Reading) -> Rejected | None:
         limits = self._settings.limits
-        refused = mistimed(event.time, source.newest, record, limits) or misplaced(record, source.name, "source")
-        if refused is None and len(event.values) > limits.max_values:
-            detail = f"values: {len(event.values)} are more than max_values ({limits.max_values})"
+        refused = mistimed(event.time, source.newest, record, limits)
+        if refused is None and record.key is not None and record.key != key:
+            refused = misplaced(record, source.name, "source")
+        if refused is None and event.sent > limits.max_values:
+            detail = f"values: {event.sent} are more than max_values ({limits.max_values})"
             return Rejected(Reason.OUT_OF_RANGE, detail)
         return refused
 
-    def _score(self, source: Source, record: Record, event: TelemetryEvent, time: float, result: Result) -> _Taken:
+    def _score(self, source: Source, record: Record, event: Reading, time: float, result: Result) -> _Taken:
         newest, heard = source.newest, max(source.heard, record.timestamp)
         silent_after = source.detector.silent_after()
-        self._across.welcome(source, event, self._make_detector)
+        if not source.events:
+            self._across.welcome(source, event, self._make_detector)
         try:
-            score = source.detector.process_one(event.readings, time)
+            score = source.detector.process_one(event.values, time)
         except Exception as error:
             refused = Rejected(Reason.DETECTOR_ERROR, f"the detector failed: {type(error).__name__}: {error}")
             self._reject(record, refused, result)
@@ -277,7 +293,8 @@ class TelemetryProcessor:
         source.newest, source.heard = max(newest, time), heard
         if event.event_id is not None:
             source.event_ids = [*source.event_ids[1 - REMEMBERED_IDS :], event.event_id]
-        self._across.hear(source, record.offset, event)
+        if source.events >= source.tells_peers_at:
+            self._across.hear(source, record.offset, event)
         result.outcomes["scored"] += 1
         return _Taken(source, record, event, time, newest, heard, silent_after, score)
 
@@ -291,7 +308,8 @@ class TelemetryProcessor:
         source, record, event, time, score = taken.source, taken.record, taken.event, taken.time, taken.score
         if source.labels:
             self._learn_labels(taken, result)
-        self._end_silence(taken, result)
+        if source.lifecycle.is_silent or (taken.silent_after is not None and time - taken.newest > taken.silent_after):
+            self._end_silence(taken, result)
         if score is None:
             return
         step = source.lifecycle.step(time, score, event.event_id)
@@ -304,7 +322,8 @@ class TelemetryProcessor:
             self._sink(record, score, step)
         elif self._choice.takes(source.name, record, score, step):
             result.outputs.append(score_output(source.name, record, event, score, step, source.prior))
-        self._publish(source, step.changes, record, result)
+        if step.changes:
+            self._publish(source, step.changes, record, result)
 
     def _end_forgotten(self, source: Source, taken: _Taken | None, offset: int, result: Result) -> None:
         cause = Record(STREAM, self._partition, offset, source.heard, None, None) if taken is None else taken.record

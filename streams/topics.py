@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import Field
 from streams.settings import KafkaSettings, Settings
 
 DAY_MS = 86_400_000
+INPUTS = ("telemetry", "transactions", "labels")
 
 
 class TopicSettings(Settings):
@@ -71,8 +73,19 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
     )
 
 
-def create_topics(kafka: KafkaSettings, settings: TopicSettings) -> dict[str, bool]:
+def create_topics(
+    kafka: KafkaSettings, settings: TopicSettings, outputs: Mapping[str, str] | None = None
+) -> dict[str, bool]:
     """Create the topics that are missing; those that exist are left as they are.
+
+    Parameters
+    ----------
+    kafka
+        How to reach the brokers, and the topics' prefix.
+    settings
+        How topics are created.
+    outputs
+        Further settings of Kafka for the output topics.
 
     Returns
     -------
@@ -98,7 +111,8 @@ def create_topics(kafka: KafkaSettings, settings: TopicSettings) -> dict[str, bo
             name = kafka.topic(spec.name)
             created[name] = name not in existing
             if created[name]:
-                new: Any = NewTopic(name, spec.partitions, spec.replication_factor, topic_configs=spec.config)
+                config = spec.config if spec.name in INPUTS else {**spec.config, **(outputs or {})}
+                new: Any = NewTopic(name, spec.partitions, spec.replication_factor, topic_configs=config)
                 try:
                     admin.create_topics([new])
                 except TopicAlreadyExistsError:

@@ -13,7 +13,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.lease import Lease, now
-from streams.scheduler import MicroBatch
+from streams.scheduler import Fetched, MicroBatch
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -33,9 +33,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         timeout: float = 0.0,  # noqa: ASYNC109 - as Faust has it
         max_records: int | None = None,
     ) -> Mapping[TP, Any]:
-        """Take one micro-batch from each partition that has records, the first partition in turn first.
+        """Take a micro-batch from each partition of the most urgent topic, and one from each other input topic.
 
-        aiokafka by itself empties one partition's buffer before it looks at the next.
+        Partitions of a topic have their turns. More than one micro-batch of a topic that can wait would be in the way
+        of what becomes urgent meanwhile. aiokafka by itself empties one partition's buffer before it looks at the next.
         """
         if not self.consumer.flow_active:
             return {}
@@ -51,10 +52,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _one_round(self, consumer: Any, active: set[TP]) -> dict[TP, Any]:
         batch_sizes = self.app.batch_sizes
+        urgent = next(iter(batch_sizes), None)
         fetched: dict[TP, Any] = {}
+        served: set[str] = set()
         for tp in self._in_turn(active):
+            if tp.topic in served:
+                continue
             size = batch_sizes.get(tp.topic)
             start = _position(consumer, tp)
+            if size is not None:
+                _make_small(consumer._fetcher, tp)
             found = await consumer._fetcher.fetched_records(
                 {tp}, timeout=0, max_records=None if size is None else size.records
             )
@@ -64,6 +71,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 else:
                     first = records[0].offset
                     fetched[got] = MicroBatch(got, first if start is None else min(start, first), records)
+                    if tp.topic != urgent:
+                        served.add(tp.topic)
         return fetched
 
     def _in_turn(self, active: Iterable[TP]) -> list[TP]:
@@ -81,11 +90,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         elif not fetcher._closed:
             waiter.result()
 
-    def lag(self, tp: TP, position: int) -> int | None:
-        """Return how many records lie after a position, ``None`` while unknown."""
+    def end(self, tp: TP) -> int | None:
+        """Return the end of a partition as the last fetch of it told, ``None`` while unknown."""
         consumer = self._ensure_consumer()
-        end = consumer.highwater(tp) if tp in consumer.assignment() else None
-        return None if end is None else max(end - position, 0)
+        end: int | None = consumer.highwater(tp) if tp in consumer.assignment() else None
+        return end
 
     async def committed(self, tp: TP) -> int | None:
         """Return the group's committed offset of a partition."""
@@ -109,7 +118,7 @@ class Consumer(driver.Consumer):
             partition=tp.partition,
             offset=last.offset,
             timestamp=last.timestamp / 1000,
-            timestamp_type=last.timestamp_type,
+            timestamp_type=0,
             headers=None,
             key=None,
             value=record,
@@ -128,9 +137,14 @@ class Consumer(driver.Consumer):
         """Return the group's committed offset of a partition."""
         return await self._thread.committed(tp)
 
+    def end(self, tp: TP) -> int | None:
+        """Return the end of a partition as the last fetch of it told, ``None`` while unknown."""
+        return self._thread.end(tp)
+
     def lag(self, tp: TP, position: int) -> int | None:
         """Return how many records lie after a position, ``None`` while unknown."""
-        return self._thread.lag(tp, position)
+        end = self.end(tp)
+        return None if end is None else max(end - position, 0)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Leave the watch over progress to the health check, which knows micro-batches."""
@@ -207,3 +221,18 @@ def _position(consumer: Any, tp: TP) -> int | None:
         return None
     state = assignment.state_value(tp)
     return state.position if state.has_valid_position else None
+
+
+def _make_small(fetcher: Any, tp: TP) -> None:
+    """Let what has been fetched of a partition be given as ``Fetched``.
+
+    aiokafka has no setting for that. Should it keep its records elsewhere one day, they come as its own, which have
+    these fields too.
+    """
+    waiting = getattr(fetcher._records.get(tp), "_partition_records", None)
+    if waiting is not None:
+        waiting._consumer_record = _fetched
+
+
+def _fetched(tp: TP, record: Any) -> Fetched:
+    return Fetched(record.offset, record.timestamp, record.key, record.value)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,8 @@ from streams.state import StateError
 log = structlog.get_logger(__name__)
 
 STOP_SECONDS = 30.0
+SWITCH_SECONDS = 0.001
+"""How long the thread that reads from Kafka may have to wait for the one that scores; Python's default is 5 ms."""
 
 
 def run_worker(
@@ -52,6 +55,7 @@ def run_worker(
 
     """
     configure_logging(settings.log)
+    sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner() as runner:
         return runner.run(_run(settings, make_processor, inputs, outputs))
 

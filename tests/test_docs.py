@@ -127,7 +127,7 @@ def test_the_recording_of_the_tutorial_raises_the_alerts_it_promises(tmp_path: P
     line = next(line for line in commands(tutorial) if line.startswith("tocsin backtest"))
     arguments = [sys.executable, "-m", "tocsin", *shlex.split(line)[1:], "--json"]
     done = subprocess.run(arguments, cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert json.loads(done.stdout)["alerts"] == 4
+    assert json.loads(done.stdout)["alerts"] == 6
 
 
 def test_the_examples_of_the_page_on_topics_decode(monkeypatch: pytest.MonkeyPatch):

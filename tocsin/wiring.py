@@ -10,6 +10,7 @@ from detectors.auto import KINDS, prepare
 from detectors.base import Detector
 from detectors.registry import DetectorError, detector_factory
 from detectors.river_adapter import KIND
+from detectors.river_adapter import prepare as prepare_river
 from streams.processor import Processor
 from streams.shard import STREAM as TRANSACTIONS
 from streams.telemetry import OUTCOMES, STREAM, TelemetryProcessor
@@ -84,6 +85,8 @@ def run_worker(configuration: Configuration) -> int:
     name = configuration.telemetry.detector.name
     if name == "auto":
         prepare()
+    elif name.startswith("river"):
+        prepare_river()
     found = KINDS if name == "auto" else (name,) if name in KINDS else (KIND,)
     start_at_zero({STREAM: OUTCOMES, TRANSACTIONS: DECISIONS}, (*found, SILENCE, FRAUD))
     return work(configuration, processors)

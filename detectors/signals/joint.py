@@ -126,10 +126,20 @@ class Joint(Detector):
         self._mean, self._recent, self._told = np.zeros(0), np.zeros(0), np.zeros(0)
         self._covariance, self._precision = np.zeros((0, 0)), np.zeros((0, 0))
 
-    def p_value(self, x: Mapping[str, float]) -> float:
-        """Return the p-value of an event's values together, then learn them."""
+    def meet(self, x: Mapping[str, float]) -> list[int]:
+        """Make room for an event's values; return the place of each, below 0 for those that are left out."""
         if not self._places.keys() >= x.keys():
             self._add([name for name in x if name not in self._places], x)
+        return [self._places.get(name, -1) for name in x]
+
+    @property
+    def parts(self) -> tuple[Any, Vector, Vector, Vector, Vector, Vector]:
+        """What ``process`` takes: the state, the vectors and matrices, and what takes the deviations."""
+        return self._record, self._mean, self._recent, self._covariance, self._precision, self._told
+
+    def p_value(self, x: Mapping[str, float]) -> float:
+        """Return the p-value of an event's values together, then learn them."""
+        self.meet(x)
         values = np.full(len(self._places), np.nan)
         for name, value in x.items():
             place = self._places.get(name)

@@ -18,13 +18,14 @@ from streams.codec import Rejected, decode
 from streams.schemas import EventLimits, LabelEvent, TelemetryEvent, TransactionEvent
 from streams.settings import KafkaSettings
 from streams.telemetry import TelemetrySettings
+from tocsin.broker.private import private_prefix
 from tocsin.cli import run
 from tocsin.config import Configuration
 from tocsin.config.load import load_settings
 from tocsin.demo import scenes
 from tocsin.demo.cards import DAY, CardSimulator
 from tocsin.demo.machine import HostSampler, Load
-from tocsin.demo.settings import private_prefix, worker_environment
+from tocsin.demo.settings import worker_environment
 from tocsin.demo.summary import summarise
 from tocsin.demo.truth import WATER_SEGMENTS, Segment, Truth
 

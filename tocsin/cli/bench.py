@@ -184,6 +184,75 @@ def recovery(
     _tell(found, plot, json_)
 
 
+@app.command("throughput")
+def throughput(
+    config: ConfigFile = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each contestant has its turn.")] = 3,
+    plot: PlotFile = None,
+    short: Short = False,
+    json_: LastJson = False,
+) -> None:
+    """Count events a second: Tocsin's worker beside hand-written loops, Quix Streams and a plain Faust agent.
+
+        Each contestant is one process and consumes the same topic from its beginning: events of 4 values from 100
+    sources. All have the same model, River's HalfSpaceTrees(10, 8) behind a MinMaxScaler for each source, and Tocsin
+    once more its default detector. The others decode, score, learn and alert; Tocsin does all that it always does.
+    The time is that between the first and the last record of the topic, as the broker's clock tells when each was
+    answered: both are no JSON, and go to dead-letters. So starting up does not count, and making models does.
+
+        It uses an embedded Kafka, or that of KAFKA_BOOTSTRAP with topics of its own, and takes some minutes. It needs
+    the extra: pip install 'tocsin[bench]'. The JSON object has the fields events, rounds, partitions, model,
+    events_per_second (medians), rounds_events_per_second and ratios (same_model_vs_confluent, same_model_vs_faust,
+    default_vs_confluent: medians of the ratios of each round).
+
+    \b
+    Example:
+      tocsin bench throughput --json
+    """
+    from tocsin.bench.contestants import must_be_there  # noqa: PLC0415 - start-up time
+    from tocsin.bench.throughput import SHORT, Effort, bench  # noqa: PLC0415 - start-up time
+    from tocsin.broker.private import private_kafka  # noqa: PLC0415 - start-up time
+    from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
+
+    kafka = load_configuration(config).kafka
+    must_be_drawable(plot)
+    must_be_there(kafka)
+    with private_kafka(kafka, "bench") as private, progress("runs") as tell:
+        found = bench(private, SHORT if short else Effort(rounds=rounds), tell)
+    _tell(found, plot, json_)
+
+
+@app.command("latency")
+def latency(config: ConfigFile = None, plot: PlotFile = None, short: Short = False, json_: LastJson = False) -> None:
+    """Time the way from an event to its alert under load, and from a payment to its decision beside saturation.
+
+        Tocsin's worker with its default detector first takes what it can: its highest rate. Then events come at 25, 50
+    and 75 % of that, some of them odd: the latency is from when an event was produced to when the alert that it began,
+    changed or ended was written, as the broker's clock tells. Last, more telemetry waits than the worker can take, and
+    transactions come at 50 a second: from when one was produced to when its decision was written.
+
+        It uses an embedded Kafka, or that of KAFKA_BOOTSTRAP with topics of its own, and takes two minutes. Producer,
+    broker and worker share this machine. It needs the extra: pip install 'tocsin[bench]'. The JSON object has the
+    fields events_per_second (the highest rate), alerts (by share of it: events_per_second, samples, p50 and p99 in
+    milliseconds), decisions_while_telemetry_saturates (the same) and saturated (whether telemetry still waited).
+
+    \b
+    Example:
+      tocsin bench latency --plot latency.svg
+    """
+    from tocsin.bench.contestants import must_be_there  # noqa: PLC0415 - start-up time
+    from tocsin.bench.latency import SHORT, Effort, bench  # noqa: PLC0415 - start-up time
+    from tocsin.broker.private import private_kafka  # noqa: PLC0415 - start-up time
+    from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
+
+    kafka = load_configuration(config).kafka
+    must_be_drawable(plot)
+    must_be_there(kafka, ["confluent_kafka"])
+    with private_kafka(kafka, "bench") as private, progress("steps") as tell:
+        found = bench(private, SHORT if short else Effort(), tell)
+    _tell(found, plot, json_)
+
+
 def _configured(config: Path | None) -> tuple[str, Callable[[], Detector]]:
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
     from tocsin.wiring import make_detector  # noqa: PLC0415 - start-up time

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import threading
 import time
@@ -16,11 +15,11 @@ from rich.live import Live
 
 from streams.settings import KafkaSettings
 from streams.topics import TopicSettings, create_topics
-from tocsin.broker import EmbeddedKafka
+from tocsin.broker.private import private_kafka
 from tocsin.config import Configuration
 from tocsin.demo.observer import Observer
 from tocsin.demo.producer import DemoProducer
-from tocsin.demo.settings import PARTITIONS, private_prefix
+from tocsin.demo.settings import PARTITIONS
 from tocsin.demo.summary import summarise
 from tocsin.demo.view import View
 from tocsin.demo.worker import running_worker
@@ -64,7 +63,8 @@ def run_demo(
 
     """
     with interruptible(), contextlib.ExitStack() as stack:
-        kafka = stack.enter_context(_kafka(configuration.kafka, console))
+        with console.status("starting Apache Kafka"):
+            kafka = stack.enter_context(private_kafka(configuration.kafka, "demo"))
         create_topics(kafka, TopicSettings(partitions=PARTITIONS))
         with console.status("starting the worker"):
             url = stack.enter_context(running_worker(kafka))
@@ -135,33 +135,6 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _kafka(settings: KafkaSettings, console: Console) -> Iterator[KafkaSettings]:
-    """Give the Kafka to use, and leave it as it was."""
-    if os.environ.get("KAFKA_BOOTSTRAP"):
-        own = settings.model_copy(update={"topic_prefix": private_prefix(settings.topic_prefix)})
-        try:
-            yield own
-        finally:
-            _delete_topics(own)
-        return
-    with contextlib.ExitStack() as stack:
-        with console.status("starting Apache Kafka"):
-            embedded = stack.enter_context(EmbeddedKafka())
-        yield KafkaSettings(bootstrap_servers=embedded.bootstrap_servers)
-
-
-def _delete_topics(kafka: KafkaSettings) -> None:
-    from kafka.admin import KafkaAdminClient  # noqa: PLC0415  seldom needed
-    from kafka.errors import KafkaError  # noqa: PLC0415
-
-    with contextlib.suppress(KafkaError), contextlib.closing(KafkaAdminClient(**kafka.client_options())) as admin:
-        ours = [name for name in admin.list_topics() if name.startswith(kafka.topic_prefix)]
-        if ours:
-            admin.delete_topics(ours)
-        admin.delete_groups([kafka.group_id])
 
 
 def _watch(producer: DemoProducer, observer: Observer, live: Live) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -62,8 +61,3 @@ def _text(value: object) -> str:
     if isinstance(value, Path):
         return str(value.absolute())  # the worker runs in a folder of its own
     return str(value)
-
-
-def private_prefix(configured: str) -> str:
-    """Return a prefix that sets the demo's topics on somebody's Kafka apart from all others."""
-    return f"{configured}demo-{secrets.token_hex(3)}-"

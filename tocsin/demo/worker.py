@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from streams.settings import KafkaSettings
@@ -24,13 +24,15 @@ class DemoError(RuntimeError):
 
 
 @contextlib.contextmanager
-def running_worker(kafka: KafkaSettings) -> Iterator[str]:
+def running_worker(kafka: KafkaSettings, settings: Mapping[str, str] | None = None) -> Iterator[str]:
     """Start a worker, give the address of its web server once it is ready, and stop it at the end.
 
     Parameters
     ----------
     kafka
         How to reach Kafka, and the topics' prefix.
+    settings
+        Environment variables that take the place of the demo's settings.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def running_worker(kafka: KafkaSettings) -> Iterator[str]:
 
     """
     port = _free_port()
-    with contextlib.closing(Children(worker_environment(os.environ, kafka, port))) as children:
+    with contextlib.closing(Children(worker_environment(os.environ, kafka, port) | dict(settings or {}))) as children:
         folder = children.make_folder()
         log = folder / "worker.log"
         # In its own folder, without the tocsin.yaml of the one that the demo is started in.
