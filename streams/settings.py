@@ -91,7 +91,7 @@ class BatchSettings(Settings):
 
     records: int = Field(2000, ge=1, description="Most records in a micro-batch.")
     seconds: float = Field(
-        0.01, gt=0, description="Time a micro-batch may take: bounds how long one stream waits for another."
+        0.005, gt=0, description="Time a micro-batch may take: bounds how long one stream waits for another."
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,6 +18,7 @@ from streams.publication import Publisher
 from streams.state_keys import reserved
 
 MARKER_KEY = reserved("checkpoint").encode()
+WRITER_KEY = reserved("writer").encode()
 
 
 class Marker(msgspec.Struct, frozen=True, array_like=True):
@@ -46,6 +49,10 @@ class Written(NamedTuple):
 
 PART_BYTES = 2 * 1024 * 1024
 """Bytes of a checkpoint that are written at once."""
+
+
+YIELD_SECONDS = 0.004
+"""Time for which a checkpoint keeps the event loop to itself."""
 
 
 class StateError(RuntimeError):
@@ -108,10 +115,17 @@ class StateTable:
         Returns once Kafka has acknowledged all of it and the local store has it too.
         """
         tp = TP(self.changelog, partition)
+        # What a worker that was given up had sent may reach the brokers after its successor has read the changelog. A
+        # record that says nothing shows that, before any is written that says something.
+        await self._write_part(tp, [(WRITER_KEY, None)])
         states = size = 0
         part: list[tuple[bytes, bytes | None]] = []
         part_size = 0
+        since = time.perf_counter()
         for key, state in changes:
+            if time.perf_counter() - since > YIELD_SECONDS:
+                await asyncio.sleep(0)  # urgent records need not wait for the whole of a checkpoint
+                since = time.perf_counter()
             stored = None if state is None else pack(state)
             part.append((key.encode(), stored))
             part_size += len(key) + len(stored or b"")
@@ -125,7 +139,13 @@ class StateTable:
         return written
 
     async def _write_part(self, tp: TP, part: Sequence[tuple[bytes, bytes | None]]) -> None:
+        known = self._table.data.persisted_offset(tp)
         end = await self._publisher.send(tp, ((key, value, []) for key, value in part))
+        if known is not None and end - len(part) != known + 1:
+            raise StateError(
+                f"{self.changelog}/{tp.partition}: records from {known + 1} on are those of another worker, which had "
+                "been given up; start again, it goes on from the last whole checkpoint"
+            )
         self._table.data.put_all(tp.partition, part, end - 1)
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
+from streams.state import WRITER_KEY
+
 TALLY = Path(__file__).parents[1] / "streams" / "tally.py"
 PARTITIONS = 4
 
@@ -156,6 +158,13 @@ class Bench:
         """Produce labels, and wait until Kafka has them."""
         for i in range(count):
             self._producer.send(self.prefix + "labels", key=b"l", value=b"%d" % i)
+        self.flush()
+
+    def write_late(self, topic: str) -> None:
+        """Write to the changelogs of an input topic, as what a worker had sent does that was given up since."""
+        for partition in range(PARTITIONS):
+            name = f"{self.prefix}tocsin-{topic}-state-changelog"
+            self._producer.send(name, key=WRITER_KEY, value=None, partition=partition)
         self.flush()
 
     def restart_if_it_gave_up(self, worker: subprocess.Popen[bytes]) -> None:

@@ -114,6 +114,22 @@ def test_a_worker_told_to_stop_makes_all_durable_and_leaves_at_once(bench: Bench
     bench.wait_for_event(bench.start(), "partitions_assigned")
 
 
+def test_a_worker_that_another_one_has_written_after_ends_and_its_successor_goes_on(bench: Bench) -> None:
+    worker = bench.start()
+    bench.wait_for_event(worker, "partitions_assigned")
+    bench.send_numbers(5_000)
+    bench.wait_until_committed()
+    bench.write_late("telemetry")
+    bench.send_numbers(5_000, seed=8)
+    assert worker.wait(30) == 1
+    assert ["another worker" in line["error"] for line in bench.log(worker) if line["event"] == "worker_failed"] == [
+        True
+    ]
+    bench.start()
+    bench.wait_until_committed()
+    bench.check_outputs()
+
+
 def test_state_comes_back_from_the_changelog_alone(bench: Bench) -> None:
     worker = bench.start("here")
     bench.wait_for_event(worker, "partitions_assigned")
