@@ -37,8 +37,10 @@ def table_name(stream: str) -> str:
     return f"{stream}-state"
 
 
-async def prepare_cluster(settings: KafkaSettings, inputs: Sequence[str]) -> Cluster:
+async def prepare_cluster(settings: KafkaSettings, inputs: Sequence[str], *, restoring: bool = False) -> Cluster:
     """Look the input topics up and create the changelog topics that do not exist yet.
+
+    One that is gone is an error, unless it is made to restore into it.
 
     Raises
     ------
@@ -60,7 +62,8 @@ async def prepare_cluster(settings: KafkaSettings, inputs: Sequence[str]) -> Clu
         for name, changelog in changelogs.items():
             partitions = shape[settings.topic(name)]
             if changelog not in existing:
-                await _check_nothing_is_lost(admin, settings, name, changelog)
+                if not restoring:
+                    await _check_nothing_is_lost(admin, settings, name, changelog)
                 await _create(admin, changelog, len(partitions), len(partitions[0]["replicas"]))
             elif len(shape[changelog]) != len(partitions):
                 raise TopicError(
@@ -83,8 +86,8 @@ async def _check_nothing_is_lost(
     if any(tp.topic == topic and found.offset > 0 for tp, found in committed.items()):
         raise TopicError(
             f"topic {changelog} is gone, though group {settings.group_id} has committed offsets of {topic}: "
-            f"the state is lost. Restore the topic, or delete the group and state.directory to learn {topic} from its "
-            "beginning"
+            "the state is lost. Restore an export (`tocsin state restore FILE`), or delete the group and state.directory "
+            f"to learn {topic} from its beginning"
         )
 
 

@@ -69,7 +69,7 @@ def make_changelogs(kafka: KafkaSettings) -> None:
 
     from streams.changelog import prepare_cluster  # noqa: PLC0415 - start-up time
 
-    asyncio.run(prepare_cluster(kafka, STREAMS))
+    asyncio.run(prepare_cluster(kafka, STREAMS, restoring=True))
 
 
 def must_be_idle(kafka: KafkaSettings) -> None:
