@@ -86,8 +86,8 @@ async def _check_nothing_is_lost(
     if any(tp.topic == topic and found.offset > 0 for tp, found in committed.items()):
         raise TopicError(
             f"topic {changelog} is gone, though group {settings.group_id} has committed offsets of {topic}: "
-            "the state is lost. Restore an export (`tocsin state restore FILE`), or delete the group and state.directory "
-            f"to learn {topic} from its beginning"
+            "the state is lost. Restore an export (`tocsin state restore FILE`), or delete the group and "
+            f"state.directory to learn {topic} from its beginning"
         )
 
 
