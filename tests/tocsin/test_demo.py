@@ -235,7 +235,7 @@ def test_the_worker_runs_on_the_defaults_whatever_is_configured_around_it(
 def test_how_to_reach_an_existing_kafka_is_passed_on_to_the_worker(tmp_path: Path) -> None:
     kafka = KafkaSettings(
         bootstrap_servers="kafka:9092",
-        topic_prefix=private_prefix("plant-"),
+        topic_prefix=private_prefix("plant-", "demo"),
         security_protocol="SASL_SSL",
         username="me",
         password=SecretStr("secret"),
