@@ -70,7 +70,7 @@ def build_app(settings: EngineSettings, inputs: Iterable[str], directory: Path) 
         broker_request_timeout=max(90.0, kafka.session_seconds),
         broker_commit_interval=10.0,
         consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=4 * MEGABYTE,
+        consumer_max_fetch_size=MEGABYTE,
         producer_max_batch_size=512 * 1024,
         producer_max_request_size=16 * MEGABYTE,
         producer_linger=0.0,

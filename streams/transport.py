@@ -15,6 +15,13 @@ from faust.types import TP, ConsumerMessage
 from streams.lease import Lease, now
 from streams.scheduler import Fetched, MicroBatch
 
+IMPATIENT_MS, PATIENT_MS = 5, 500
+"""How long a broker may wait for records that it is asked for: while others are still to be worked on, and else."""
+
+
+BACKOFF_SECONDS = 0.01
+"""How long records wait until the broker that they came from is asked for others."""
+
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Reads from Kafka in a thread of its own."""
@@ -24,7 +31,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Connect, and keep the lease by what the group says."""
         await super().on_start()
-        _follow_group(self._ensure_consumer()._coordinator, self.app.lease)
+        consumer = self._ensure_consumer()
+        _ask_again_at_once(consumer._fetcher)
+        _follow_group(consumer._coordinator, self.app.lease)
 
     async def _fetch_records(
         self,
@@ -99,6 +108,23 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def committed(self, tp: TP) -> int | None:
         """Return the group's committed offset of a partition."""
         return await self.call_thread(self._ensure_consumer().committed, tp)
+
+
+def _ask_again_at_once(fetcher: Any) -> None:
+    """Let a broker be asked for more as soon as some of it is wanted.
+
+    aiokafka asks a broker for nothing while any of its records have waited for less than 100 ms, and has one question
+    at a time under way. So what is urgent would wait behind what is not; and, asked for by itself, keep the other from
+    being asked for until something urgent comes or the broker's patience ends.
+    """
+    fetcher._prefetch_backoff = BACKOFF_SECONDS
+    as_it_was = fetcher._get_actions_per_node
+
+    def with_patience(assignment: Any) -> Any:
+        fetcher._fetch_max_wait_ms = IMPATIENT_MS if fetcher._records else PATIENT_MS
+        return as_it_was(assignment)
+
+    fetcher._get_actions_per_node = with_patience
 
 
 class Consumer(driver.Consumer):
