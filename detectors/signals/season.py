@@ -68,6 +68,9 @@ def process(state: Any, value: float, t: float) -> float:
     p_value = 1.0
     if state.usual[best] > 0.0:
         distance = abs(value - expected(state, t, best))
+        if best == CYCLIC:  # its steps come an event early or late
+            for beside in (t - state.gap, t + state.gap):
+                distance = min(distance, abs(value - expected(state, beside, best)))
         telling = telling and distance >= LEAST_SHARE * state.usual[OVERALL]
         p_value = calibrate(state.calibration, distance / state.usual[best])
     _learn(state, value, t)
