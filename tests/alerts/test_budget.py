@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import msgspec
@@ -33,7 +34,7 @@ def lifecycle(a_day: float | None = None, allowance: Budget | None = None, **thr
 
 def begun(budget: Budget, events: list[tuple[float, float]], t: float = 0.0) -> list[float]:
     """When alerts begin, in the time that never goes back."""
-    times, now = [], t
+    times, now = [], -math.inf
     for gap, rarity in events:
         t += gap
         now = max(now, t)
