@@ -163,8 +163,7 @@ class _PartitionStates(Mapping[str, bytes]):
         return unpack(value)
 
     def __iter__(self) -> Iterator[str]:
-        hidden = (MARKER_KEY, self._store.offset_key)
-        return (key.decode() for key in _keys(self._store, self._partition) if key not in hidden)
+        return self._shown(_database(self._store, self._partition).keys())
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -172,13 +171,11 @@ class _PartitionStates(Mapping[str, bytes]):
     def keys_after(self, key: str, count: int) -> list[str]:
         """Return the next keys after one, in their order, ``count`` at most."""
         keys = _database(self._store, self._partition).keys(from_key=key.encode() + b"\x00")
+        return list(islice(self._shown(keys), count))
+
+    def _shown(self, keys: Iterable[bytes]) -> Iterator[str]:
         hidden = (MARKER_KEY, self._store.offset_key)
-        return [found.decode() for found in islice(keys, count) if found not in hidden]
-
-
-def _keys(store: Any, partition: int) -> Iterable[bytes]:
-    keys: Iterable[bytes] = _database(store, partition).keys()
-    return keys
+        return (key.decode() for key in keys if key not in hidden)
 
 
 def _database(store: Any, partition: int) -> Any:
