@@ -111,10 +111,8 @@ class Lifecycle:
         self._now = max(self._now, t)
         p_value = score.signals[0].p_value if score.signals else 1.0
         if p_value > self._telling and not (self._alerts or self._held):
-            if not score.signals:
-                self._onset.pass_by()
-                return NOTHING
-            return Step((), False, self._onset.of(score.signals))
+            begun = self._onset.of(score.signals)
+            return Step((), False, begun) if begun else NOTHING
         weighed = self._feedback.weigh(score) if self._feedback is not None else None
         step = self._follow(Weighed(score) if weighed is None else weighed)
         if self._feedback is not None and p_value <= NOTEWORTHY_P:
@@ -212,7 +210,7 @@ class Lifecycle:
     def _follow(self, weighed: Weighed) -> Step:
         """Let what is left of the signals begin, prolong and end alerts."""
         p_value = weighed.p_value(self._policy)
-        onset = self._onset.of(weighed.score.signals, (signal for signal, _ in weighed.raised.values()))
+        onset = self._onset.of(weighed.score.signals, [signal for signal, _ in weighed.raised.values()])
         if p_value > self._calm and not (self._alerts or self._held or weighed.notes):
             return Step((), False, onset)
         changes: list[Alert] = []

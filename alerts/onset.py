@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import msgspec
 
@@ -61,7 +61,7 @@ class Onset:
         self._begun = _Peak()
         self._own: dict[str, _Peak] = {}
 
-    def of(self, signals: Iterable[SignalScore], raised: Iterable[SignalScore] = ()) -> float:
+    def of(self, signals: Collection[SignalScore], raised: Collection[SignalScore] = ()) -> float:
         """Take an event's signals, and return the score of its beginning, 0 if it is nothing new.
 
         Parameters
@@ -73,6 +73,8 @@ class Onset:
 
         """
         self._event += 1
+        if not signals and not raised:
+            return 0.0
         new = 0.0
         for signal in signals:
             new = max(new, self._new(signal, min(-math.log10(signal.p_value), self._strongest)))
@@ -82,10 +84,6 @@ class Onset:
         if new > before:
             self._begun = _Peak(new, self._event)
         return anomaly_score(max(10.0**-new, self._enough_p)) if new > before + MARGIN else 0.0
-
-    def pass_by(self) -> None:
-        """Take an event without any signal: nothing begins with it."""
-        self._event += 1
 
     def _new(self, signal: SignalScore, strength: float) -> float:
         """Return the strength of a signal if it stands out from its own past, else 0."""

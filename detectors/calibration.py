@@ -80,6 +80,12 @@ def _place(score: float) -> float:
 
 
 @compiled
+def _part(place: float) -> int:
+    """Return a place as it is kept among the highest."""
+    return int(min(place, BINS - 1.0) * FINE)
+
+
+@compiled
 def p_value_of(calibration: Any, score: float) -> float:
     """Return the p-value of a raw score that is at least 0; 1 while nothing is known."""
     total = float(calibration.total)
@@ -89,7 +95,7 @@ def p_value_of(calibration: Any, score: float) -> float:
         fit_tail(calibration)
     place, one = _place(score), 1.0 / (total + 1.0)
     start = float(calibration.start)
-    if int(min(place, BINS - 1.0) * FINE) > start * FINE + 0.5:
+    if _part(place) > start * FINE + 0.5:
         beyond = float(calibration.share) * math.exp(float(calibration.rate) * (start - place))
         return max(beyond, one * one * one, SMALLEST)
     return min((_at_least(calibration, place) + ALIKE) * one, 1.0)
@@ -98,7 +104,7 @@ def p_value_of(calibration: Any, score: float) -> float:
 @compiled
 def _at_least(calibration: Any, place: float) -> float:
     """Return how many scores from a place on count: exactly among the highest, below them by their bins."""
-    part, rank = int(min(place, BINS - 1.0) * FINE), 0
+    part, rank = _part(place), 0
     while rank < HIGHEST and calibration.highest[rank] >= max(part, 1):
         rank += 1
     whole_from = max(int(calibration.whole_from), 1)
@@ -130,7 +136,7 @@ def learn_score(calibration: Any, score: float, part: int, block: int) -> None:
     bin_ = min(int(place), BINS - 1)
     calibration.newer[bin_] += 1
     calibration.middle[bin_] = _follow(int(calibration.middle[bin_]), min(int((place - bin_) * PARTS), PARTS))
-    _insert(calibration.highest_newer, int(min(place, BINS - 1.0) * FINE))
+    _insert(calibration.highest_newer, _part(place))
     calibration.waiting_newer += 1
     if calibration.waiting_newer >= min(max(calibration.seen // part, 1), block):
         _count(calibration)

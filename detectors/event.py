@@ -12,7 +12,7 @@ from detectors.signals import arrival, joint
 
 JointParts = tuple[Any, Any, Any, Any, Any, Any]
 
-NO_JOINT: JointParts = (
+NO_PARTS: JointParts = (
     np.zeros(1, joint.STATE),
     np.zeros(0),
     np.zeros(0),
@@ -61,12 +61,9 @@ def judge_event(
     """
     joint_p = -1.0
     if len(joint_places) > 0:
-        together = np.full(len(mean), np.nan)
-        for i in range(len(x)):
-            if joint_places[i] >= 0:
-                together[joint_places[i]] = max(-joint.LARGEST, min(x[i], joint.LARGEST))
-        joint_p = joint.process(states, mean, recent, covariance, precision, together, deviations)
-        if states[0].now.seen < joint.WARM_UP:
+        gathered = joint.together(joint_places, x, len(mean))
+        joint_p = joint.process(states, mean, recent, covariance, precision, gathered, deviations)
+        if not joint.speaks(states[0]):
             joint_p = -1.0
     p_value, arrival_p, anew = judge(sources, values, places, x, t, joint_p, p_values, told)
     lowest = 1.0

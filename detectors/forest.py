@@ -13,6 +13,7 @@ from river.preprocessing import MinMaxScaler
 from river.tree.padded import PaddedBranch
 
 from detectors.compiled import compiled
+from detectors.river_forest import branches_of
 
 NODE = np.dtype([("l_mass", "<i4"), ("r_mass", "<i4")])
 BRANCH = np.dtype([("feature", "<i2"), ("threshold", "<f8")])
@@ -65,21 +66,11 @@ class Forest:
 
     def process_one(self, x: Mapping[str, float]) -> float:
         """Return the score of an event, then learn it."""
-        if self._model is not None:
-            return self._grow(x)
-        self._read(x)
-        return process(
-            self._growth, self._ranges, self._branches, self._nodes, self._values, self._there, self._scaled, True
-        )
+        return self._grow(x) if self._model is not None else self._process(x, learn=True)
 
     def score_one(self, x: Mapping[str, float]) -> float:
         """Return the score of an event."""
-        if self._model is not None:
-            return 0.0
-        self._read(x)
-        return process(
-            self._growth, self._ranges, self._branches, self._nodes, self._values, self._there, self._scaled, False
-        )
+        return 0.0 if self._model is not None else self._process(x, learn=False)
 
     def learn_one(self, x: Mapping[str, float]) -> None:
         """Learn an event."""
@@ -114,9 +105,7 @@ class Forest:
     def _take_over(self, model: Pipeline) -> None:
         """Take all that a pipeline has learned."""
         scaler, forest = model.steps.values()
-        features = sorted(
-            {node.feature for nodes in forest._tree_nodes for node in nodes if type(node) is PaddedBranch}
-        )
+        features = sorted({branch.feature for branch in branches_of(forest)})
         places = {name: place for place, name in enumerate(features)}
         size = 2 ** (forest.height + 1) - 1
         branches, nodes = np.zeros((forest.n_trees, size // 2), BRANCH), np.zeros((forest.n_trees, size), NODE)
@@ -146,13 +135,16 @@ class Forest:
         self._values, self._scaled = np.zeros(len(features)), np.zeros(len(features))
         self._there = np.zeros(len(features), np.bool_)
 
-    def _read(self, x: Mapping[str, float]) -> None:
+    def _process(self, x: Mapping[str, float], *, learn: bool) -> float:
         for place, name in enumerate(self._features):
             value = x.get(name)
             if value is None:
                 self._there[place] = False
             else:
                 self._there[place], self._values[place] = True, value
+        return process(
+            self._growth, self._ranges, self._branches, self._nodes, self._values, self._there, self._scaled, learn
+        )
 
 
 def _forest_of(model: Pipeline) -> HalfSpaceTrees:

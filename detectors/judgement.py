@@ -172,10 +172,7 @@ def expect_of(values: Any, place: int, kind: int, told: Any) -> int:
     if kind == VARIANCE:
         return 1 if value.variance.spread > value.variance.usual else -1
     state = value.level if kind == LEVEL else value.trend
-    limit = float(state.calibration.limit)
-    if kind == TREND:
-        limit = (1.0 + limit) ** (1.0 / trend.NEARER) - 1.0
-    _bound(value, state.slow, limit * state.usual, told)
+    _bound(value, state.slow, level.allowed(state) if kind == LEVEL else trend.allowed(state), told)
     return 1 if state.fast > state.slow else -1
 
 

@@ -39,7 +39,7 @@ class _Pickler(pickle.Pickler):
             return NotImplemented
         plain = {name: value for name, value in vars(obj).items() if name not in ("trees", "_tree_nodes")}
         nodes = [node for tree in obj._tree_nodes for node in tree]
-        branches = [node for node in nodes if type(node) is PaddedBranch]
+        branches = branches_of(obj)
         features = sorted({branch.feature for branch in branches})
         places = {feature: place for place, feature in enumerate(features)}
         return grown, (
@@ -50,6 +50,11 @@ class _Pickler(pickle.Pickler):
             array("q", [node.l_mass for node in nodes]).tobytes(),
             array("q", [node.r_mass for node in nodes]).tobytes(),
         )
+
+
+def branches_of(forest: HalfSpaceTrees) -> list[PaddedBranch]:
+    """Return all nodes of a forest that split, tree by tree, each depth first."""
+    return [node for tree in forest._tree_nodes for node in tree if type(node) is PaddedBranch]
 
 
 def grown(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from alerts.changes import SILENCE
 from alerts.feedback import Feedback
 from alerts.lifecycle import Lifecycle
 from detectors.base import Detector
@@ -115,7 +114,7 @@ class Source:
     @property
     def is_silent(self) -> bool:
         """Whether an alert says so."""
-        return any(alert.kind == SILENCE for alert in self.lifecycle.active)
+        return self.lifecycle.is_silent
 
     @property
     def tolerates(self) -> float | None:

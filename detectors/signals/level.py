@@ -8,7 +8,7 @@ import numpy as np
 
 from detectors.calibration import CALIBRATION, calibrate
 from detectors.compiled import compiled
-from detectors.signals.mean import mean, scale
+from detectors.signals.mean import drawn_nearer, mean, scale
 from detectors.signals.signal import Signal
 
 FAST, SLOW, CLIP = 0.1, 0.005, 4.0
@@ -30,7 +30,7 @@ def compare(state: Any, value: float, fast: float, slow: float, warm_up: int, ne
         return 1.0  # until then the two means are nearly the same
     distance, p_value = abs(state.fast - state.slow), 1.0
     if state.usual > 0.0:
-        p_value = calibrate(state.calibration, (1.0 + distance / state.usual) ** nearer - 1.0)
+        p_value = calibrate(state.calibration, drawn_nearer(distance / state.usual, nearer))
     state.usual = scale(state.usual, distance, state.n - warm_up, SLOW, CLIP)
     return p_value
 
@@ -39,6 +39,12 @@ def compare(state: Any, value: float, fast: float, slow: float, warm_up: int, ne
 def process(state: Any, value: float, t: float) -> float:
     """Return the p-value of where the values are now, with this one, then learn it."""
     return compare(state, value, FAST, SLOW, WARM_UP)
+
+
+@compiled
+def allowed(state: Any) -> float:
+    """Return the distance from the slow mean that about 99 % of normal values keep to."""
+    return float(state.calibration.limit) * state.usual
 
 
 class Level(Signal):

@@ -22,6 +22,12 @@ def mean(before: float, value: float, n: int, rate: float) -> float:
 
 
 @compiled
+def drawn_nearer(distance: float, power: float) -> float:
+    """Return a distance, far ones drawn nearer the smaller the power; 1 leaves all where they are."""
+    return (1.0 + distance) ** power - 1.0
+
+
+@compiled
 def scale(before: float, deviation: float, n: int, rate: float, clip: float) -> float:
     """Return the mean absolute deviation with its ``n``-th; a wild one counts no more than ``clip`` usual ones.
 

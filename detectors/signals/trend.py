@@ -6,6 +6,7 @@ from typing import Any
 
 from detectors.compiled import compiled
 from detectors.signals.level import STATE, compare
+from detectors.signals.mean import drawn_nearer
 from detectors.signals.signal import Signal
 
 FAST, SLOW, NEARER = 0.02, 0.001, 0.6
@@ -16,6 +17,12 @@ WARM_UP = 100
 def process(state: Any, value: float, t: float) -> float:
     """Return the p-value of where the values have been going, with this one, then learn it."""
     return compare(state, value, FAST, SLOW, WARM_UP, NEARER)
+
+
+@compiled
+def allowed(state: Any) -> float:
+    """Return the distance from the slow mean that about 99 % of normal values keep to."""
+    return drawn_nearer(float(state.calibration.limit), 1.0 / NEARER) * state.usual
 
 
 class Trend(Signal):
