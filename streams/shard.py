@@ -19,6 +19,8 @@ from streams.kept_states import KeptStates
 from streams.late_labels import LateLabel, LateLabels
 
 STREAM = "transactions"
+COMMIT_KEY, ACCOUNT, COUNTERPARTY = "shard", "account/", "counterparty/"
+"""Key of what ends a checkpoint, and what those of accounts and counterparties begin with."""
 
 ACCOUNT_BYTES, COUNTERPARTY_BYTES = 4096, 1024
 """What one takes in memory beside the bytes of its snapshot."""
@@ -95,13 +97,13 @@ class Shard:
     def __init__(
         self, model: FraudModelSettings, labels: LabelSettings, policy: Policy, states: Mapping[str, bytes]
     ) -> None:
-        self._states = AtomicStates(states, "shard")
+        self._states = AtomicStates(states, COMMIT_KEY)
         self.accounts = KeptStates(
-            lambda name: Account(name, model, policy), lambda name: self._states.get(f"account/{name}"), ACCOUNT_BYTES
+            lambda name: Account(name, model, policy), lambda name: self._states.get(ACCOUNT + name), ACCOUNT_BYTES
         )
         self.counterparties = KeptStates(
             lambda _: CounterpartyHistory(),
-            lambda name: self._states.get(f"counterparty/{name}"),
+            lambda name: self._states.get(COUNTERPARTY + name),
             COUNTERPARTY_BYTES,
         )
         self.awaiting = AwaitingLabels(labels.wait_seconds, labels.wait_limit, self._states)
@@ -146,8 +148,8 @@ class Shard:
         absorbed = [(topic, partition, offset) for (topic, partition), offset in sorted(self.absorbed.items())]
         commit = _ShardState(1, self.offset, self.event_time, self.produced_at, absorbed, self.model.snapshot())
         changed = chain(
-            self._with_before("account", self.accounts.changes()),
-            self._with_before("counterparty", self.counterparties.changes()),
+            self._with_before(ACCOUNT, self.accounts.changes()),
+            self._with_before(COUNTERPARTY, self.counterparties.changes()),
             self.awaiting.changes(),
             self._label_changes(),
         )
@@ -163,9 +165,9 @@ class Shard:
         share = down_to / max(self.kept_bytes(), 1)
         return sum(kept.put_away(int(share * kept.bytes)) for kept in (self.accounts, self.counterparties))
 
-    def _with_before(self, kind: str, changes: Iterable[tuple[str, bytes | None]]) -> Iterator[Change]:
+    def _with_before(self, prefix: str, changes: Iterable[tuple[str, bytes | None]]) -> Iterator[Change]:
         for name, state in changes:
-            key = f"{kind}/{name}"
+            key = prefix + name
             yield key, state, self._states.get(key)
 
     def _count(self, awaiting: Awaiting, *, fraud: bool, corrected: bool) -> None:

@@ -7,14 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from streams.atomic_states import AtomicStates, stored_with
+from streams.shard import ACCOUNT, COMMIT_KEY
 from streams.shard import STREAM as TRANSACTIONS
 from streams.source import ids_in, with_offset
 from streams.source_ids import id_key
 from streams.state import MARKER_KEY, Marker
 from streams.state_keys import is_reserved
-
-ACCOUNT = "account/"
-COMMIT = "shard"
 
 Records = Iterator[tuple[bytes, bytes | None]]
 """Keys and states, ``None`` for one that is gone, in the order in which they must be written."""
@@ -37,20 +35,15 @@ def marker_in(states: Mapping[str, bytes]) -> Marker | None:
     return None if found is None else msgspec.msgpack.decode(found, type=Marker)
 
 
-def state_of(stream: str, name: str, states: Mapping[str, bytes]) -> tuple[str, bytes]:
-    """Return the key and the state of one source or account, as it writes it.
+def key_of(stream: str, name: str) -> str:
+    """Return the key of one source or account."""
+    return ACCOUNT + name if stream == TRANSACTIONS else name
 
-    Raises
-    ------
-    streams.state_restore.NotThereError
-        If there is none.
 
-    """
-    key = ACCOUNT + name if stream == TRANSACTIONS else name
-    state = AtomicStates(states, COMMIT).get(key) if stream == TRANSACTIONS else states.get(key)
-    if state is None:
-        raise NotThereError(f"there is no state of {name!r} in {stream}")
-    return key, state
+def state_of(stream: str, name: str, states: Mapping[str, bytes]) -> bytes | None:
+    """Return the state of one source or account as it writes it, ``None`` if there is none."""
+    found = AtomicStates(states, COMMIT_KEY) if stream == TRANSACTIONS else states
+    return found.get(key_of(stream, name))
 
 
 def all_again(present: Iterable[str], exported: Mapping[str, bytes], marker: Marker) -> Records:
@@ -85,7 +78,7 @@ def one_again(stream: str, name: str, state: bytes, present: Mapping[str, bytes]
     if marker is None:
         raise NotThereError(f"{stream} has no state yet in the partition of {name!r}: let a worker run first")
     if stream == TRANSACTIONS:
-        yield (ACCOUNT + name).encode(), stored_with(present[COMMIT], state)
+        yield key_of(stream, name).encode(), stored_with(present[COMMIT_KEY], state)
     else:
         old = present.get(name)
         before, after = set() if old is None else ids_in(name, old), ids_in(name, state)

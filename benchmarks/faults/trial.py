@@ -20,6 +20,7 @@ from kafka.errors import KafkaError
 from benchmarks.faults.events import Portion
 from benchmarks.faults.outputs import INPUTS, Comparison, compare, published, undisturbed
 from benchmarks.faults.worker import Worker
+from streams.changelog import changelog_topic
 from streams.state import MARKER_KEY, Marker
 from tocsin.broker import EmbeddedKafka
 from tocsin.config import load_configuration
@@ -180,7 +181,8 @@ class Trial:
     @property
     def changelogs(self) -> list[str]:
         """Topics that hold the workers' state."""
-        return [f"{self.prefix}tocsin-{topic}-state-changelog" for topic in INPUTS]
+        kafka = load_configuration(None, environment=self.environment).kafka
+        return [changelog_topic(kafka, topic) for topic in INPUTS]
 
     def unfinished_checkpoints(self) -> int:
         """Count the partitions whose last checkpoint has no marker, or whose marker's offset is not committed."""
@@ -193,9 +195,9 @@ class Trial:
                 self._consumer.seek(tp, end - 1)
                 last = next(iter(self._consumer.poll(timeout_ms=2000).get(tp, [])), None)
                 if last is not None and last.key == MARKER_KEY:
-                    topic = tp.topic.removeprefix(self.prefix + "tocsin-").removesuffix("-state-changelog")
+                    topic = self.prefix + INPUTS[self.changelogs.index(tp.topic)]
                     covered = msgspec.msgpack.decode(last.value, type=Marker).covered
-                    unfinished += committed.get((self.prefix + topic, tp.partition), 0) < covered
+                    unfinished += committed.get((topic, tp.partition), 0) < covered
                 else:
                     unfinished += last is not None
         return unfinished

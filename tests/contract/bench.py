@@ -14,6 +14,8 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
+from streams.changelog import changelog_topic
+from streams.settings import KafkaSettings
 from streams.state import WRITER_KEY
 
 TALLY = Path(__file__).parents[1] / "streams" / "tally.py"
@@ -163,7 +165,7 @@ class Bench:
     def write_late(self, topic: str) -> None:
         """Write to the changelogs of an input topic, as what a worker had sent does that was given up since."""
         for partition in range(PARTITIONS):
-            name = f"{self.prefix}tocsin-{topic}-state-changelog"
+            name = changelog_topic(KafkaSettings(topic_prefix=self.prefix), topic)
             self._producer.send(name, key=WRITER_KEY, value=None, partition=partition)
         self.flush()
 

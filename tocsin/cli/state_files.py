@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from streams.partitioner import partition_of
 from streams.state import Marker
 from streams.state_file import Exported, Header, StateFileError, read_states, write_states
-from streams.state_restore import ACCOUNT, NotThereError, all_again, marker_in, one_again, state_of
+from streams.state_restore import NotThereError, all_again, key_of, marker_in, one_again, state_of
 from tocsin.cli.changelogs import Changelog, commit_offsets, input_bounds, written
 from tocsin.cli.errors import CommandError
 
@@ -188,22 +188,15 @@ def _restore_one(
 def _place_of(stream: str, name: str, present: Sequence[Changelog]) -> Changelog:
     """Return where a source or account is, or would be."""
     mine = [one for one in present if one.stream == stream]
-    key = ACCOUNT + name if stream == "transactions" else name
+    key = key_of(stream, name)
     for one in mine:
         if key in one.states:
             return one
     return mine[partition_of(name, len(mine))]
 
 
-def _state_or_none(stream: str, name: str, states: dict[str, bytes]) -> bytes | None:
-    try:
-        return state_of(stream, name, states)[1]
-    except NotThereError:
-        return None
-
-
 def _found(states: dict[tuple[str, int], dict[str, bytes]], stream: str, name: str) -> bytes | None:
-    mine = (_state_or_none(stream, name, inside) for place, inside in states.items() if place[0] == stream)
+    mine = (state_of(stream, name, inside) for place, inside in states.items() if place[0] == stream)
     return next((state for state in mine if state is not None), None)
 
 
@@ -222,7 +215,6 @@ def _all(found: Sequence[Changelog]) -> Iterator[Exported]:
 
 def _one(found: Sequence[Changelog], stream: str, name: str) -> Exported:
     for one in found:
-        if one.stream == stream and (state := _state_or_none(stream, name, one.states)) is not None:
-            key = ACCOUNT + name if stream == "transactions" else name
-            return Exported(stream, one.partition, key.encode(), state)
+        if one.stream == stream and (state := state_of(stream, name, one.states)) is not None:
+            return Exported(stream, one.partition, key_of(stream, name).encode(), state)
     raise CommandError(f"there is no state of {name!r} in {stream}; `tocsin state list` says what there is")
