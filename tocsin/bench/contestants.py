@@ -72,10 +72,7 @@ pipeline of River, which is River's own code.
 """
 
 
-OTHERS = ("confluent_kafka", "quixstreams")
-
-
-def must_be_there(kafka: KafkaSettings, packages: Sequence[str] = OTHERS) -> None:
+def must_be_there(kafka: KafkaSettings, packages: Sequence[str]) -> None:
     """Raise a ``BenchError`` if packages of the extra ``bench`` are not there, or could not reach the brokers."""
     missing = [name for name in packages if find_spec(name) is None]
     if missing:

@@ -9,20 +9,25 @@ import shutil
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from streams.settings import KafkaSettings
 from streams.topics import TopicSettings, create_topics
 from tocsin.broker import EmbeddedKafka
 from tocsin.broker.children import Children
 from tocsin.demo.settings import worker_environment
+from tocsin.demo.worker import free_port
+from tocsin.plotting import plot_into
 
 WORKER = 1
 START_SECONDS = 600.0
 IDLE_SECONDS = 900.0
 INTERVAL = 60.0
 START = 1_767_225_600.0
+
+Measured = TypeVar("Measured")
 
 
 class FleetError(RuntimeError):
@@ -43,7 +48,7 @@ class Fleet:
 
     def __init__(self, kafka: KafkaSettings, environment: dict[str, str]) -> None:
         self.kafka = kafka
-        self.port = _free_port()
+        self.port = free_port()
         # Recordings end, and so would every source fall silent.
         more = {"TOCSIN_TELEMETRY__MIN_SILENCE": "1e9", **environment}
         self._children = Children(worker_environment(os.environ, kafka, self.port) | more)
@@ -151,14 +156,50 @@ def fleet(broker: EmbeddedKafka, name: str, partitions: int, **environment: str)
         made.close()
 
 
+def for_each(
+    name: str,
+    numbers: Sequence[int],
+    partitions: int,
+    measure: Callable[[Fleet, int], Measured],
+    progress: Callable[[int, int], None] | None = None,
+    **environment: str,
+) -> list[Measured]:
+    """Measure with each number of sources, with a Kafka and a worker of its own.
+
+    Parameters
+    ----------
+    name
+        Sets the topics apart from others.
+    numbers
+        Of sources.
+    partitions
+        How many each topic has.
+    measure
+        Is given the worker, which is not yet started, and the number.
+    progress
+        Called with the numbers done and in all.
+    environment
+        Settings of the worker besides, as environment variables.
+
+    """
+    measured = []
+    for done, sources in enumerate(numbers, 1):
+        with EmbeddedKafka() as broker, fleet(broker, f"{name}{sources}", partitions, **environment) as worker:
+            measured.append(measure(worker, sources))
+        if progress is not None:
+            progress(done, len(numbers))
+    return measured
+
+
+def plot_over_sources(file: Path, sources: Sequence[int], lines: Mapping[str, Sequence[float]], label: str) -> None:
+    """Draw what was measured over the number of sources."""
+    with plot_into(file, 1, (7.0, 3.0)) as (_, (panel,)):
+        for name, values in lines.items():
+            panel.plot(sources, values, marker="o", label=name)
+        panel.set(xscale="log", xlabel="sources", ylabel=label, ylim=(0, None))
+        panel.legend(frameon=False)
+
+
 def folder_bytes(folder: Path) -> int:
     """Return how many bytes the files below a folder have."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _free_port() -> int:
-    import socket  # noqa: PLC0415 - start-up time
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -6,13 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tocsin.bench.fleet import Fleet, fleet, folder_bytes
-from tocsin.broker import EmbeddedKafka
+from tocsin.bench.fleet import Fleet, folder_bytes, for_each, plot_over_sources
 from tocsin.evaluation.tables import Table
-from tocsin.plotting import plot_into
 
 MEGABYTE = 1024 * 1024
 
@@ -140,30 +139,22 @@ class MemoryOfSources:
 
     def plot(self, file: Path) -> None:
         """Draw resident memory over the number of sources."""
-        with plot_into(file, 1, (7.0, 3.0)) as (_, (panel,)):
-            sources = [one.sources for one in self.taken]
-            for name, found in (
-                ("peak", [one.peak_bytes for one in self.taken]),
-                ("end", [one.end_bytes for one in self.taken]),
-            ):
-                panel.plot(sources, [value / MEGABYTE for value in found], marker="o", label=name)
-            panel.set(xscale="log", xlabel="sources", ylabel="resident memory, MiB", ylim=(0, None))
-            panel.legend(frameon=False)
+        lines = {
+            "peak": [one.peak_bytes / MEGABYTE for one in self.taken],
+            "end": [one.end_bytes / MEGABYTE for one in self.taken],
+        }
+        plot_over_sources(file, [one.sources for one in self.taken], lines, "resident memory, MiB")
 
 
 def bench(effort: Effort, progress: Callable[[int, int], None] | None = None) -> MemoryOfSources:
     """Measure it, with a Kafka and a worker of its own for each number of sources."""
-    taken = []
     bound = {"TOCSIN_STATE__MEMORY_MEGABYTES": str(effort.memory_megabytes)}
-    for number, sources in enumerate(effort.sources):
-        with EmbeddedKafka() as broker, fleet(broker, f"memory{sources}", effort.partitions, **bound) as worker:
-            taken.append(_measure(worker, sources, max(effort.rounds, effort.events // sources)))
-        if progress is not None:
-            progress(number + 1, len(effort.sources))
-    return MemoryOfSources(effort, taken)
+    measure = partial(_measure, effort=effort)
+    return MemoryOfSources(effort, for_each("memory", effort.sources, effort.partitions, measure, progress, **bound))
 
 
-def _measure(worker: Fleet, sources: int, rounds: int) -> Taken:
+def _measure(worker: Fleet, sources: int, effort: Effort) -> Taken:
+    rounds = max(effort.rounds, effort.events // sources)
     worker.start()
     idle = int(worker.metrics()["process_resident_memory_bytes"])
     began = time.perf_counter()

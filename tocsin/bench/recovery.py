@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tocsin.bench.fleet import Fleet, fleet, folder_bytes
-from tocsin.broker import EmbeddedKafka
+from tocsin.bench.fleet import Fleet, folder_bytes, for_each, plot_over_sources
 from tocsin.evaluation.tables import Table
-from tocsin.plotting import plot_into
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +101,17 @@ class Recovery:
 
     def plot(self, file: Path) -> None:
         """Draw the times over the number of sources."""
-        with plot_into(file, 1, (7.0, 3.0)) as (_, (panel,)):
-            sources = [one.sources for one in self.recovered]
-            for name, found in (
-                ("local RocksDB", [_median(one.local_seconds) for one in self.recovered]),
-                ("changelog alone", [_median(one.changelog_seconds) for one in self.recovered]),
-            ):
-                panel.plot(sources, found, marker="o", label=name)
-            panel.set(xscale="log", xlabel="sources", ylabel="seconds until ready", ylim=(0, None))
-            panel.legend(frameon=False)
+        lines = {
+            "local RocksDB": [_median(one.local_seconds) for one in self.recovered],
+            "changelog alone": [_median(one.changelog_seconds) for one in self.recovered],
+        }
+        plot_over_sources(file, [one.sources for one in self.recovered], lines, "seconds until ready")
 
 
 def bench(effort: Effort, progress: Callable[[int, int], None] | None = None) -> Recovery:
     """Measure it, with a Kafka and a worker of its own for each number of sources."""
-    recovered = []
-    for number, sources in enumerate(effort.sources):
-        with EmbeddedKafka() as broker, fleet(broker, f"recovery{sources}", effort.partitions) as worker:
-            recovered.append(_measure(worker, sources, effort))
-        if progress is not None:
-            progress(number + 1, len(effort.sources))
-    return Recovery(effort, recovered)
+    measure = partial(_measure, effort=effort)
+    return Recovery(effort, for_each("recovery", effort.sources, effort.partitions, measure, progress))
 
 
 def _measure(worker: Fleet, sources: int, effort: Effort) -> Recovered:

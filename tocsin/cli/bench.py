@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -14,9 +15,10 @@ from tocsin.cli.plots import must_be_drawable
 from tocsin.cli.terminal import print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from detectors.base import Detector
+    from streams.settings import KafkaSettings
     from tocsin.evaluation.tables import Table
 
 app = typer.Typer(
@@ -32,6 +34,9 @@ app = typer.Typer(
 PlotFile = Annotated[
     Path | None,
     typer.Option("--plot", metavar="FILE", help="Also draw a plot, as .svg or .png; needs matplotlib."),
+]
+Numbers = Annotated[
+    list[int] | None, typer.Option("--sources", min=1, help="A number of sources; may be given several times.")
 ]
 Short = Annotated[bool, typer.Option("--short", help="Measure just enough to see that it runs.")]
 LastJson = Annotated[bool, typer.Option("--json", help="End with one JSON object, on the last line.")]
@@ -122,9 +127,7 @@ def coldstart(
 
 @app.command("memory")
 def memory(
-    sources: Annotated[
-        list[int] | None, typer.Option("--sources", min=1, help="A number of sources; may be given several times.")
-    ] = None,
+    sources: Numbers = None,
     events: Annotated[
         int, typer.Option("--events", min=1, help="Events in all, for each number of sources.")
     ] = 200_000,
@@ -157,9 +160,7 @@ def memory(
 
 @app.command("recovery")
 def recovery(
-    sources: Annotated[
-        list[int] | None, typer.Option("--sources", min=1, help="A number of sources; may be given several times.")
-    ] = None,
+    sources: Numbers = None,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Restarts of each kind; the median counts.")] = 3,
     plot: PlotFile = None,
     short: Short = False,
@@ -209,15 +210,10 @@ def throughput(
     Example:
       tocsin bench throughput --json
     """
-    from tocsin.bench.contestants import must_be_there  # noqa: PLC0415 - start-up time
     from tocsin.bench.throughput import SHORT, Effort, bench  # noqa: PLC0415 - start-up time
-    from tocsin.broker.private import private_kafka  # noqa: PLC0415 - start-up time
-    from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
-    kafka = load_configuration(config).kafka
     must_be_drawable(plot)
-    must_be_there(kafka)
-    with private_kafka(kafka, "bench") as private, progress("runs") as tell:
+    with _kafka(config, "confluent_kafka", "quixstreams") as private, progress("runs") as tell:
         found = bench(private, SHORT if short else Effort(rounds=rounds), tell)
     _tell(found, plot, json_)
 
@@ -240,17 +236,25 @@ def latency(config: ConfigFile = None, plot: PlotFile = None, short: Short = Fal
     Example:
       tocsin bench latency --plot latency.svg
     """
-    from tocsin.bench.contestants import must_be_there  # noqa: PLC0415 - start-up time
     from tocsin.bench.latency import SHORT, Effort, bench  # noqa: PLC0415 - start-up time
+
+    must_be_drawable(plot)
+    with _kafka(config, "confluent_kafka") as private, progress("steps") as tell:
+        found = bench(private, SHORT if short else Effort(), tell)
+    _tell(found, plot, json_)
+
+
+@contextlib.contextmanager
+def _kafka(config: Path | None, *packages: str) -> Iterator[KafkaSettings]:
+    """Give a Kafka for a benchmark, if the packages that it needs besides are there."""
+    from tocsin.bench.contestants import must_be_there  # noqa: PLC0415 - start-up time
     from tocsin.broker.private import private_kafka  # noqa: PLC0415 - start-up time
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     kafka = load_configuration(config).kafka
-    must_be_drawable(plot)
-    must_be_there(kafka, ["confluent_kafka"])
-    with private_kafka(kafka, "bench") as private, progress("steps") as tell:
-        found = bench(private, SHORT if short else Effort(), tell)
-    _tell(found, plot, json_)
+    must_be_there(kafka, packages)
+    with private_kafka(kafka, "bench") as private:
+        yield private
 
 
 def _configured(config: Path | None) -> tuple[str, Callable[[], Detector]]:

@@ -40,7 +40,7 @@ def running_worker(kafka: KafkaSettings, settings: Mapping[str, str] | None = No
         If it does not get ready.
 
     """
-    port = _free_port()
+    port = free_port()
     with contextlib.closing(Children(worker_environment(os.environ, kafka, port) | dict(settings or {}))) as children:
         folder = children.make_folder()
         log = folder / "worker.log"
@@ -65,7 +65,8 @@ def _wait_until_ready(children: Children, url: str, log: Path) -> None:
     raise DemoError(f"the worker did not get ready; the last it said: {said[:500]}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this host that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
