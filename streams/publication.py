@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,8 +88,9 @@ class Outlet:
             for tp, name in names.items():
                 consumer.seek(tp, max(begins[tp], self.tails.get(name, 0)))
                 self.tails[name] = ends[tp]
-            async for tp, record in _until(consumer, ends):
-                self.before.note(names[tp], record.key, record.value, dict(record.headers))
+            async for tp, records in until(consumer, ends):
+                for record in records:
+                    self.before.note(names[tp], record.key, record.value, dict(record.headers))
 
     def cover(self, position: int) -> None:
         """Let ``covered`` be the ends of now, for a checkpoint that covers the input's records before ``position``.
@@ -217,12 +218,11 @@ def _record(output: Output, *, due: bool) -> tuple[bytes, bytes, Headers]:
     return output.key, output.value, headers
 
 
-async def _until(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> Any:
-    """Yield each record before the given ends."""
+async def until(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> AsyncIterator[Any]:
+    """Yield each partition and its next records, up to the given ends."""
     left = {tp for tp, end in ends.items() if await consumer.position(tp) < end}
     while left:
         for tp, records in (await consumer.getmany(*left, timeout_ms=1000)).items():
-            for record in records:
-                if record.offset < ends[tp]:
-                    yield tp, record
+            if wanted := [record for record in records if record.offset < ends[tp]]:
+                yield tp, wanted
         left = {tp for tp in left if await consumer.position(tp) < ends[tp]}

@@ -17,6 +17,7 @@ from faust.tables import TableManager as FaustTableManager
 from faust.tables.recovery import Recovery as FaustRecovery
 from faust.types import TP
 
+from streams.publication import until
 from streams.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
@@ -67,12 +68,9 @@ class ChangelogReader:
             for there, tp in tps.items():
                 last = reached[tp]
                 consumer.seek(there, max(begins[there], 0 if last is None else last + 1))
-            left = {there for there in tps if await consumer.position(there) < ends[there]}
-            while left:
-                for there, records in (await consumer.getmany(*left, timeout_ms=1000)).items():
-                    newest = {record.key: record.value for record in records if record.key is not None}
-                    puts[tps[there]](there.partition, list(newest.items()), records[-1].offset)
-                left = {there for there in left if await consumer.position(there) < ends[there]}
+            async for there, records in until(consumer, ends):
+                newest = {record.key: record.value for record in records if record.key is not None}
+                puts[tps[there]](there.partition, list(newest.items()), records[-1].offset)
             return {tp: ends[there] - 1 for there, tp in tps.items()}
 
 
