@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -36,13 +36,16 @@ class BroadcastReader:
         self._asker: AIOKafkaConsumer | None = None
         self._topics: frozenset[str] = frozenset()
         self._lock = asyncio.Lock()
+        self._asking = asyncio.Lock()
+        self._next_ends: asyncio.Task[Mapping[TopicPartition, int]] | None = None
 
     async def news(self, processor: Processor) -> AsyncIterator[Sequence[Record]]:
         """Yield the records up to the present end that a processor has not yet taken in; it takes each lot at once."""
         asker, follower = await self._connected(frozenset(processor.broadcasts))
         names = {self._settings.topic(name): name for name in processor.broadcasts}
         wanted = [tp for tp in follower.partitions if tp.topic in names]
-        for tp, end in (await asker.end_offsets(wanted)).items():
+        ends = await self._ends(asker, follower)
+        for tp, end in ((tp, ends[tp]) for tp in wanted):
             place = names[tp.topic], tp.partition
             while (start := processor.absorbed().get(place, -1) + 1) < end:
                 await follower.wait_for(tp, end)
@@ -73,6 +76,18 @@ class BroadcastReader:
                 self._follower = _Follower(self._settings, names)
                 await self._follower.start()
             return self._asker, self._follower
+
+    async def _ends(self, asker: AIOKafkaConsumer, follower: _Follower) -> Mapping[TopicPartition, int]:
+        """Ask for the present ends: all who come while one question is under way share the next."""
+        if self._next_ends is None:
+            self._next_ends = asyncio.create_task(self._ask_for_ends(asker, follower))
+        return await asyncio.shield(self._next_ends)
+
+    async def _ask_for_ends(self, asker: AIOKafkaConsumer, follower: _Follower) -> Mapping[TopicPartition, int]:
+        async with self._asking:
+            self._next_ends = None
+            ends: Mapping[TopicPartition, int] = await asker.end_offsets(follower.partitions)
+            return ends
 
     async def _read_past(self, asker: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> list[Record]:
         found: list[Record] = []

@@ -33,15 +33,26 @@ async def checkpoint(partition: Partition, offsets: OffsetCommits, *, last: bool
 
     After the last one before another worker takes over, this partition does nothing any more.
     """
+    async with partition.checkpointing:
+        return await _checkpoint(partition, offsets, last=last)
+
+
+async def _checkpoint(partition: Partition, offsets: OffsetCommits, *, last: bool) -> Written:
+    # Events wait for the lock, and so for no more than must be between them.
+    announced = partition.has_news() and not partition.failed
+    if announced:
+        await partition.states.announce_writer(partition.tp.partition)
     async with partition.lock, partition.all_or_nothing():
         partition.closed = partition.closed or last
         if partition.failed or partition.position is None or not partition.has_news():
             return Written(0, 0)
+        if not announced:
+            await partition.states.announce_writer(partition.tp.partition)
         began = time.perf_counter()
         marker = Marker(covered=partition.position, tails=partition.covered_tails())
         written = await partition.states.write(partition.tp.partition, partition.processor.changes(), marker)
-        committed = await offsets.commit_offset(partition.tp, marker.covered)
         partition.checkpoint_taken(marker)
+    committed = await offsets.commit_offset(partition.tp, marker.covered)
     seconds = time.perf_counter() - began
     metrics.CHECKPOINT_SECONDS.observe(seconds)
     metrics.CHECKPOINT_STATES.inc(written.states)

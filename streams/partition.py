@@ -77,6 +77,7 @@ class Partition:
         self.outlet = outlet
         self.states = states
         self.lock = asyncio.Lock()
+        self.checkpointing = asyncio.Lock()
         self.position = position
         self.covered = committed
         self.dirty_since: float | None = None

@@ -85,26 +85,28 @@ class BatchSize:
     Examples
     --------
     >>> size = BatchSize(most=2000, seconds=0.02)
-    >>> size.records
+    >>> size.records()
     100
     >>> size.took(100, seconds=0.01)
-    >>> size.records
-    160
+    >>> size.records(), size.records(beside_urgent=True)
+    (160, 64)
 
     """
 
     FIRST = 100
     LEAST = 10
+    BESIDE_URGENT = 0.4
+    """Share of the time while records of a more urgent topic come: they wait for what is under way several times."""
 
     def __init__(self, most: int, seconds: float) -> None:
         self._most = most
         self._seconds = seconds
         self._seconds_per_record = seconds / self.FIRST
 
-    @property
-    def records(self) -> int:
-        """How many records to take next."""
-        return max(min(int(self._seconds / self._seconds_per_record), self._most), min(self.LEAST, self._most))
+    def records(self, *, beside_urgent: bool = False) -> int:
+        """Return how many records to take next."""
+        seconds = self._seconds * (self.BESIDE_URGENT if beside_urgent else 1.0)
+        return max(min(int(seconds / self._seconds_per_record), self._most), min(self.LEAST, self._most))
 
     def took(self, records: int, seconds: float) -> None:
         """Note how long a batch took."""

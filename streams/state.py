@@ -109,15 +109,20 @@ class StateTable:
             raise StateError(f"{self.changelog} was written by a newer version of Tocsin: use that version")
         return marker
 
+    async def announce_writer(self, partition: int) -> None:
+        """Write a record that says nothing, before any of a checkpoint that say something.
+
+        What a worker that was given up had sent may reach the brokers after its successor has read the changelog: this
+        record shows it.
+        """
+        await self._write_part(TP(self.changelog, partition), [(WRITER_KEY, None)])
+
     async def write(self, partition: int, changes: Iterable[tuple[str, bytes | None]], marker: Marker) -> Written:
         """Write changed states and the marker, a part at a time: they need not all be in memory at once.
 
         Returns once Kafka has acknowledged all of it and the local store has it too.
         """
         tp = TP(self.changelog, partition)
-        # What a worker that was given up had sent may reach the brokers after its successor has read the changelog. A
-        # record that says nothing shows that, before any is written that says something.
-        await self._write_part(tp, [(WRITER_KEY, None)])
         states = size = 0
         part: list[tuple[bytes, bytes | None]] = []
         part_size = 0

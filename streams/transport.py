@@ -5,6 +5,8 @@ Faust finds it by the entry point group ``faust.transports``, for broker URLs su
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,10 +25,16 @@ BACKOFF_SECONDS = 0.01
 """How long records wait until the broker that they came from is asked for others."""
 
 
+LIVE_SECONDS = 1.0
+"""How long after a record of the most urgent topic others make room for the next."""
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Reads from Kafka in a thread of its own."""
 
     _turn: int = 0
+    _urgent_at: float = -math.inf
+    _room: asyncio.Future[None] | None = None
 
     async def on_start(self) -> None:
         """Connect, and keep the lease by what the group says."""
@@ -65,14 +73,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         fetched: dict[TP, Any] = {}
         served: set[str] = set()
         for tp in self._in_turn(active):
-            if tp.topic in served:
-                continue
             size = batch_sizes.get(tp.topic)
+            live = now() < self._urgent_at + LIVE_SECONDS
+            if tp.topic in served or (live and size is not None and tp.topic != urgent and self._is_waiting(tp)):
+                continue
             start = _position(consumer, tp)
             if size is not None:
                 _make_small(consumer._fetcher, tp)
             found = await consumer._fetcher.fetched_records(
-                {tp}, timeout=0, max_records=None if size is None else size.records
+                {tp}, timeout=0, max_records=None if size is None else size.records(beside_urgent=live)
             )
             for got, records in found.items():
                 if size is None:
@@ -80,7 +89,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 else:
                     first = records[0].offset
                     fetched[got] = MicroBatch(got, first if start is None else min(start, first), records)
-                    if tp.topic != urgent:
+                    if tp.topic == urgent:
+                        self._urgent_at = now()
+                    else:
                         served.add(tp.topic)
         return fetched
 
@@ -93,11 +104,26 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _wait_for_records(self, fetcher: Any, seconds: float) -> None:
         waiter = fetcher._create_fetch_waiter()
-        done, _ = await driver.asyncio.wait([waiter], timeout=seconds)
-        if not done:
+        self._room = asyncio.get_running_loop().create_future()
+        await asyncio.wait([waiter, self._room], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        self._room = None
+        if not waiter.done():
             waiter.cancel()
         elif not fetcher._closed:
             waiter.result()
+
+    def has_room(self) -> None:
+        """Say, from any thread, that an agent has taken the micro-batch that waited for it."""
+        room = self._room
+        if room is not None:
+            self.thread_loop.call_soon_threadsafe(_settle, room)
+
+    def _is_waiting(self, tp: TP) -> bool:
+        """Say whether a micro-batch waits for the agent of this partition's topic.
+
+        Faust would hand another one over only once that is taken, and what is urgent would wait behind it.
+        """
+        return any(channel.queue.full() for channel in self.app.topics._tp_index.get(tp, ()))
 
     def end(self, tp: TP) -> int | None:
         """Return the end of a partition as the last fetch of it told, ``None`` while unknown."""
@@ -108,6 +134,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def committed(self, tp: TP) -> int | None:
         """Return the group's committed offset of a partition."""
         return await self.call_thread(self._ensure_consumer().committed, tp)
+
+
+def _settle(room: asyncio.Future[None]) -> None:
+    if not room.done():
+        room.set_result(None)
 
 
 def _ask_again_at_once(fetcher: Any) -> None:
@@ -154,6 +185,10 @@ class Consumer(driver.Consumer):
             tp=tp,
             generation_id=self.app.consumer_generation_id,
         )
+
+    def has_room(self) -> None:
+        """Say that an agent has taken the micro-batch that waited for it."""
+        self._thread.has_room()
 
     async def commit_offset(self, tp: TP, offset: int) -> bool:
         """Commit one partition's offset; false if the partition is no longer this worker's."""

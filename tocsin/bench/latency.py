@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -140,7 +140,7 @@ def bench(kafka: KafkaSettings, effort: Effort, progress: Callable[[int, int], N
     tell = progress or (lambda done, total: None)
     steps = len(SHARES) + 2
     empty_outputs(kafka, TopicSettings(partitions=effort.partitions))
-    load = _Load(kafka, effort)
+    load = Load(kafka, effort.partitions)
     fill(kafka, effort.partitions, load.make(effort.events))
     with Marks(kafka, effort.partitions) as marks, running_worker(kafka, worker_settings(effort.partitions)):
         times = marks.wait_for(2 * effort.partitions, PATIENCE)
@@ -150,20 +150,29 @@ def bench(kafka: KafkaSettings, effort: Effort, progress: Callable[[int, int], N
         tell(1, steps)
         alerts = {}
         for done, share in enumerate(SHARES, 2):
-            alerts[share] = _at_rate(kafka, load, marks, share * maximum)
+            alerts[share] = _at_rate(kafka, load, marks, share * maximum, effort.seconds)
             tell(done, steps)
-        decisions, saturated = _while_saturated(kafka, load, marks, maximum)
+        decisions, saturated = _while_saturated(kafka, load, marks, maximum, effort)
         tell(steps, steps)
     return Latencies(effort, maximum, alerts, decisions, saturated)
 
 
-class _Load:
-    """Sends events, each later than those before it."""
+class Load:
+    """Sends events, each later than those before it.
 
-    def __init__(self, kafka: KafkaSettings, effort: Effort) -> None:
+    Parameters
+    ----------
+    kafka
+        How to reach Kafka.
+    partitions
+        Of the topics.
+
+    """
+
+    def __init__(self, kafka: KafkaSettings, partitions: int) -> None:
         from confluent_kafka import Producer  # noqa: PLC0415 - an optional extra
 
-        self.effort, self.kafka = effort, kafka
+        self.partitions, self.kafka = partitions, kafka
         self.producer = Producer(
             {
                 "bootstrap.servers": kafka.bootstrap_servers,
@@ -185,37 +194,39 @@ class _Load:
     def send(self, topic: str, records: Iterable[tuple[int, bytes, bytes]], rate: float | None = None) -> None:
         """Send records to the partitions of their sources, at a rate or as fast as can be, and wait for their end."""
         began, name = time.monotonic(), self.kafka.topic(topic)
+        at_once = 20 if rate is None else max(round(rate / 1000), 1)
         for i, (source, key, value) in enumerate(records):
-            if i % 20 == 0:
+            if i % at_once == 0:
                 self.producer.poll(0)
                 if rate is not None:
                     time.sleep(max(0.0, began + i / rate - time.monotonic()))
-            self.producer.produce(name, value, key, partition=source % self.effort.partitions)
+            self.producer.produce(name, value, key, partition=source % self.partitions)
         self.producer.flush()
 
     def mark(self) -> None:
         """Send a mark to each partition."""
-        for partition in range(self.effort.partitions):
+        for partition in range(self.partitions):
             self.producer.produce(self.kafka.topic("telemetry"), MARK, partition=partition)
         self.producer.flush()
 
 
-def _at_rate(kafka: KafkaSettings, load: _Load, marks: Marks, rate: float) -> Latency:
-    events = load.make(round(rate * load.effort.seconds))
-    with contextlib.closing(_Outputs(kafka, "alerts", load.effort.partitions)) as alerts:
+def _at_rate(kafka: KafkaSettings, load: Load, marks: Marks, rate: float, seconds: float) -> Latency:
+    events = load.make(round(rate * seconds))
+    with contextlib.closing(_Outputs(kafka, "alerts", load.partitions)) as alerts:
         load.send("telemetry", events, rate)
         load.mark()
-        if marks.wait_for(marks.seen + load.effort.partitions, PATIENCE) is None:
+        if marks.wait_for(marks.seen + load.partitions, PATIENCE) is None:
             raise BenchError(f"the worker did not keep up with {rate:,.0f} events/s, though it took more before")
         return _summary(rate, alerts.latencies())
 
 
-def _while_saturated(kafka: KafkaSettings, load: _Load, marks: Marks, maximum: float) -> tuple[Latency, bool]:
-    effort = load.effort
+def _while_saturated(
+    kafka: KafkaSettings, load: Load, marks: Marks, maximum: float, effort: Effort
+) -> tuple[Latency, bool]:
     load.send("telemetry", load.make(round(AHEAD * maximum * effort.seconds)))
     load.mark()
     with contextlib.closing(_Outputs(kafka, "decisions", effort.partitions)) as decisions:
-        load.send("transactions", _transactions(round(effort.transactions * effort.seconds)), effort.transactions)
+        load.send("transactions", transactions(round(effort.transactions * effort.seconds)), effort.transactions)
         saturated = marks.wait_for(marks.seen + effort.partitions, 0) is None
         deadline, wanted = time.monotonic() + PATIENCE, round(effort.transactions * effort.seconds)
         found: list[float] = []
@@ -224,8 +235,9 @@ def _while_saturated(kafka: KafkaSettings, load: _Load, marks: Marks, maximum: f
         return _summary(effort.transactions, found), saturated
 
 
-def _transactions(count: int) -> Iterable[tuple[int, bytes, bytes]]:
-    for i in range(count):
+def transactions(count: int, first: int = 0) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield payments of ``ACCOUNTS`` accounts; each has the account's number, the key and the value."""
+    for i in range(first, first + count):
         account = i * 7919 % ACCOUNTS
         payment = {
             "transaction_id": f"t{i}",
