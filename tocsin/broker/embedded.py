@@ -113,8 +113,9 @@ class EmbeddedKafka:
         self._started().pause(node)
 
     def resume_node(self, node: int = 1) -> None:
-        """Let a node that hangs go on."""
+        """Let a node that hangs go on, and wait until it and those that run answer."""
         self._started().resume(node)
+        self._wait_until_ready(self._started().running())
 
     def _java_command(self) -> list[str]:
         command = [str(java()), *SMALL_AND_QUICK, "-cp", os.pathsep.join(str(jar) for jar in jars())]
