@@ -33,6 +33,9 @@ SPREAD = 10.0
 YOUNG = 150.0
 """While there is less evidence to compare with, an event's p-value is not below the smallest corrected one."""
 
+TYPICAL_FROM, TYPICAL_SLOPE, TYPICAL_SHARE = 1.1, 1.08, 0.5
+"""Evidence of stationary streams, whatever their shape, is above ``e`` in a share of ``exp((1.1 - e) / 1.08)``."""
+
 EVIDENCE_PART = 4
 """Divides evidence, so that all of it finds room in a calibration."""
 
@@ -198,9 +201,10 @@ def _weigh(source: Any, p_values: Any, joint_p: float, arrival_p: float) -> floa
     source.n += 1
     source.lasting += LASTING_RATE * (min(evidence, MOST_EVIDENCE) - source.lasting)
     young = source.evidence.total < YOUNG
-    p_value = calibrate(
-        source.evidence, math.expm1((evidence + LASTING_WEIGHT * source.lasting) / SPREAD), EVIDENCE_PART, BLOCK
-    )
+    evidence += LASTING_WEIGHT * source.lasting
+    own = calibrate(source.evidence, math.expm1(evidence / SPREAD), EVIDENCE_PART, BLOCK)
+    typical = math.exp(min((TYPICAL_FROM - evidence) / TYPICAL_SLOPE, 0.0))
+    p_value = own ** (1.0 - TYPICAL_SHARE) * typical**TYPICAL_SHARE
     return max(p_value, smallest) if young else p_value
 
 
