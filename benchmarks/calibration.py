@@ -70,12 +70,12 @@ DETECTORS = (*KINDS, "arrival", "auto")
 @compiled
 def _p_values(sources: Any, values: Any, x: Any, times: Any, given: Any) -> None:
     """Put a row for each event: the p-value of each signal, of its arrival, and of all together."""
-    row = np.ones((1, len(KINDS)))
+    row, places = np.ones((1, len(KINDS))), np.zeros(1, np.int64)
     for i in range(len(x)):
         _judge_value(values[0], x[i], times[i], row[0])
         given[i, : len(KINDS)] = row[0]
         given[i, len(KINDS)] = arrival.process(sources[0].arrival, 0.0, times[i])
-        given[i, len(KINDS) + 1] = _weigh(sources[0], row, -1.0, given[i, len(KINDS)])
+        given[i, len(KINDS) + 1] = _weigh(sources[0], values, places, row, -1.0, given[i, len(KINDS)])
 
 
 def measure(shape: str, seeds: Sequence[int], count: int, burn_in: int) -> Ratios:

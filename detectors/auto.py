@@ -36,7 +36,7 @@ from detectors.signals.joint import KIND as JOINT
 from detectors.signals.joint import Joint
 from detectors.warm_up import WARM_UP, warm_up
 
-FORMAT = 2
+FORMAT = 3
 ARRIVAL = "arrival"
 KINDS = (*VALUE_KINDS, JOINT, ARRIVAL)
 """Kinds of signals, and so of alerts."""

@@ -19,6 +19,10 @@ SPIKE, LEVEL, TREND, VARIANCE, SEASON, PATTERN, RARE, FLATLINE = range(len(KINDS
 WEIGHTS = np.array([0.05, 0.05, 0.05, 0.05, 0.05, 0.35, 0.35, 0.05])
 """Share of the false alarms that each may spend; they sum to 1."""
 
+STILL_WEIGHTS = np.array([0.0, 0.02, 0.0, 0.0, 0.02, 0.14, 0.72, 0.10])
+"""Weights in the event's own p-value of a value that mostly stays as it is, as a switch does: of such a value distances
+and scatter say little, and most which of its states it is in, for how long, and after which others."""
+
 ARRIVAL_SHARE = 0.02
 """Share of when the event arrives."""
 
@@ -113,7 +117,7 @@ def judge(
         source.joint_since = 0.0
     elif source.joint_since == 0.0:
         source.joint_since = t
-    p_value = _weigh(source, p_values, joint_p, arrival_p)
+    p_value = _weigh(source, values, places, p_values, joint_p, arrival_p)
     _share(p_values, told)
     return p_value, min(arrival_p / ARRIVAL_SHARE, 1.0), anew
 
@@ -180,7 +184,7 @@ def expect_of(values: Any, place: int, kind: int, told: Any) -> int:
 
 
 @compiled
-def _weigh(source: Any, p_values: Any, joint_p: float, arrival_p: float) -> float:
+def _weigh(source: Any, values: Any, places: Any, p_values: Any, joint_p: float, arrival_p: float) -> float:
     """Correct all p-values for their number and weights, in place, and return the p-value of them together.
 
     The corrected ones are those of a weighted Bonferroni correction. Together they are pooled by their harmonic mean,
@@ -192,10 +196,11 @@ def _weigh(source: Any, p_values: Any, joint_p: float, arrival_p: float) -> floa
         pooled += JOINT_WEIGHT / joint_p
         smallest = min(smallest, joint_p / JOINT_WEIGHT)
     for i in range(p_values.shape[0]):
+        each, moving = share / p_values.shape[0], values[places[i]].flatline.moving
         for kind in range(p_values.shape[1]):
-            weight = share * WEIGHTS[kind] / p_values.shape[0]
-            pooled += weight / p_values[i, kind]
-            p_values[i, kind] = min(p_values[i, kind] / weight, 1.0)
+            weight = WEIGHTS[kind]
+            pooled += each * (STILL_WEIGHTS[kind] + moving * (weight - STILL_WEIGHTS[kind])) / p_values[i, kind]
+            p_values[i, kind] = min(p_values[i, kind] / (each * weight), 1.0)
             smallest = min(smallest, p_values[i, kind])
     evidence = min(math.log(max(pooled, 1.0)), 60.0)
     source.n += 1

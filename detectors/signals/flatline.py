@@ -8,10 +8,12 @@ import numpy as np
 
 from detectors.calibration import CALIBRATION, calibrate
 from detectors.compiled import compiled
+from detectors.signals.mean import mean
 from detectors.signals.signal import Signal
 
 REPEATS = 30.0
 WARM_UP = 20
+MOVING_RATE = 0.005
 
 STATE = np.dtype(
     [
@@ -20,6 +22,7 @@ STATE = np.dtype(
         ("run", "<i8"),
         ("since", "<f8"),  # event time at which the value came to be what it is
         ("changes", "<i8"),
+        ("moving", "<f8"),  # share of events, of late, at which it has changed
         ("calibration", CALIBRATION),
     ]
 )
@@ -34,6 +37,7 @@ def process(state: Any, value: float, t: float) -> float:
     else:
         state.value, state.run, state.since = value, 0, t
         state.changes += 1
+    state.moving = mean(state.moving, 0.0 if state.run > 0 else 1.0, state.n, MOVING_RATE)
     p_value = calibrate(state.calibration, state.run / REPEATS)
     return p_value if state.run > 0 and state.changes > WARM_UP else 1.0
 

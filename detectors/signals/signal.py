@@ -13,7 +13,7 @@ from detectors.base import Detector, SnapshotError, parts_of
 from detectors.calibration import SMALLEST
 from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
 
-FORMAT = 2
+FORMAT = 3
 LARGEST = 1e30
 """Larger values are taken for this one."""
 
