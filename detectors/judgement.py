@@ -37,7 +37,7 @@ SPREAD = 10.0
 YOUNG = 150.0
 """While there is less evidence to compare with, an event's p-value is not below the smallest corrected one."""
 
-TYPICAL_FROM, TYPICAL_SLOPE, TYPICAL_SHARE = 1.1, 1.08, 0.5
+TYPICAL_FROM, TYPICAL_SLOPE, TYPICAL_SHARE = 1.1, 1.08, 0.3
 """Evidence of stationary streams, whatever their shape, is above ``e`` in a share of ``exp((1.1 - e) / 1.08)``."""
 
 EVIDENCE_PART = 4

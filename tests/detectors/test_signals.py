@@ -133,3 +133,14 @@ def test_auto_knows_after_tens_of_events():
     score = detector.process_one({"x": 500.0}, 60.0)
     assert score.anomaly_score >= 0.7
     assert 0.5 < score.warm_up < 1.0
+
+
+def test_a_switch_is_odd_while_it_stays_on_for_longer_not_whenever_it_switches():
+    chance, detector = random.Random(3), Auto()
+    pulses = [float(k < 4) for _ in range(40) for k in range(60 + chance.randrange(40))]
+    scores = [
+        detector.process_one({"heater": value}, float(i)).anomaly_score
+        for i, value in enumerate([*pulses, *[1.0] * 60])
+    ]
+    usual, stuck = scores[1000 : len(pulses)], scores[len(pulses) + 10 :]
+    assert sorted(stuck)[len(stuck) // 2] > sorted(usual)[int(0.99 * len(usual))]
