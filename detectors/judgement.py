@@ -23,6 +23,9 @@ STILL_WEIGHTS = np.array([0.0, 0.02, 0.0, 0.0, 0.02, 0.14, 0.72, 0.10])
 """Weights in the event's own p-value of a value that mostly stays as it is, as a switch does: of such a value distances
 and scatter say little, and most which of its states it is in, for how long, and after which others."""
 
+FIRST_CHANGE = 2
+"""A constant's first change is odd in every way: it counts as that of any other value. (The first value is one, too.)"""
+
 ARRIVAL_SHARE = 0.02
 """Share of when the event arrives."""
 
@@ -196,7 +199,8 @@ def _weigh(source: Any, values: Any, places: Any, p_values: Any, joint_p: float,
         pooled += JOINT_WEIGHT / joint_p
         smallest = min(smallest, joint_p / JOINT_WEIGHT)
     for i in range(p_values.shape[0]):
-        each, moving = share / p_values.shape[0], values[places[i]].flatline.moving
+        each, flat = share / p_values.shape[0], values[places[i]].flatline
+        moving = flat.moving if flat.changes > FIRST_CHANGE else 1.0
         for kind in range(p_values.shape[1]):
             weight = WEIGHTS[kind]
             pooled += each * (STILL_WEIGHTS[kind] + moving * (weight - STILL_WEIGHTS[kind])) / p_values[i, kind]
