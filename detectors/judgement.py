@@ -24,7 +24,7 @@ STILL_WEIGHTS = np.array([0.0, 0.02, 0.0, 0.0, 0.02, 0.14, 0.72, 0.10])
 and scatter say little, and most which of its states it is in, for how long, and after which others."""
 
 FIRST_CHANGE = 2
-"""A constant's first change is odd in every way: it counts as that of any other value. (The first value is one, too.)"""
+"""The first value counts as one. A constant's first change is odd in every way, and is taken as that of any value."""
 
 ARRIVAL_SHARE = 0.02
 """Share of when the event arrives."""
