@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.alert import Time
+from alerts.alert import Alert, Time
 
 
 class ChangeEvent(BaseModel):
@@ -67,3 +67,6 @@ class RareMoment(msgspec.Struct, frozen=True):
 
     source: str
     timestamp: float
+
+
+Happening = Alert | ChangeEvent | IncidentCommand | RareMoment

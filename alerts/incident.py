@@ -55,7 +55,9 @@ class Cause(_Value):
     """Something that may have caused an incident."""
 
     source: str
-    score: float = Field(ge=0, le=1, description="Share in what is thought to be the cause; the shares sum to at most 1")
+    score: float = Field(
+        ge=0, le=1, description="Share in what is thought to be the cause; the shares sum to at most 1"
+    )
     observed: bool = Field(description="Whether it raised an alert itself; if not, only what depends on it did")
     change_id: str | None = Field(None, description="The change that may have done it")
     evidence: tuple[Evidence, ...] = Field((), description="Strongest first")
@@ -123,7 +125,9 @@ class Incident(_Value):
     alert_count: int = Field(ge=0, description="Alerts so far, without those retracted")
     active_count: int = Field(ge=0, description="Of these, those not over")
     source_count: int = Field(ge=0, description="Sources of these alerts")
-    alerts: tuple[IncidentAlert, ...] = Field((), description="Those of causes first, then the earliest; not all if many")
+    alerts: tuple[IncidentAlert, ...] = Field(
+        (), description="Those of causes first, then the earliest; not all if many"
+    )
     causes: tuple[Cause, ...] = Field((), description="What may have caused it, likeliest first; never a symptom")
     advice: tuple[Advice, ...] = Field((), description="What to do, for the likeliest cause first")
     similar: tuple[PastIncident, ...] = Field((), description="Earlier incidents that looked alike, most alike first")

@@ -2,33 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from typing import Self
+from pydantic import BaseModel, ConfigDict, Field
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
+from alerts.advice import Runbook
+from alerts.diagnosis import DiagnosisSettings
 from alerts.topology import TopologySettings
-
-
-class Runbook(BaseModel):
-    """Steps for a cause of some kind."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(min_length=1, description="What the runbook is called")
-    steps: tuple[str, ...] = Field(min_length=1, description="What to do, in this order")
-    source: str = Field(".*", description="Regular expression for the whole name of the cause")
-    kinds: tuple[str, ...] = Field((), description="Kinds of alerts of the cause, any of them; empty for all")
-    changes: tuple[str, ...] = Field((), description="Kinds of changes to the cause, any of them; empty needs no change")
-    url: str | None = Field(None, description="Where there is more")
-
-    @model_validator(mode="after")
-    def _is_written_well(self) -> Self:
-        try:
-            re.compile(self.source)
-        except re.error as error:
-            raise ValueError(f"source: {self.source!r} is no regular expression: {error}") from error
-        return self
 
 
 class IncidentSettings(BaseModel):
@@ -37,6 +15,7 @@ class IncidentSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     topology: TopologySettings = Field(default_factory=TopologySettings, description="What depends on what.")
+    diagnosis: DiagnosisSettings = Field(default_factory=DiagnosisSettings, description="What speaks for a cause.")
     group_by: tuple[str, ...] = Field(
         (), description="Attributes of sources: alerts that agree in all of them belong together. `stream` is one too."
     )

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Set
 from functools import cached_property
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from alerts.learned_topology import LearnedTopology
+
 MOST_ANCESTORS = 64
 """Nodes that a source is asked about upwards; more would make a storm's cost depend on the graph."""
+
+MOST_NODES = 100_000
+"""Nodes whose rules are remembered; the others are looked up again."""
+
+SPECIAL = frozenset(r"\.^$*+?{}[]()|")
+"""What a regular expression has and a plain name has not."""
 
 
 class SourceRule(BaseModel):
@@ -32,8 +40,12 @@ class SourceRule(BaseModel):
         description="Regular expression for the whole name of a source or node; its named groups may stand in braces"
         " in `depends_on` and `attributes`"
     )
-    depends_on: tuple[str, ...] = Field((), description="Nodes whose faults reach it: sources, or what has no telemetry")
-    attributes: dict[str, str] = Field(default_factory=dict, description="What it has in common with others: site, rack")
+    depends_on: tuple[str, ...] = Field(
+        (), description="Nodes whose faults reach it: sources, or what has no telemetry"
+    )
+    attributes: dict[str, str] = Field(
+        default_factory=dict, description="What it has in common with others: site, rack"
+    )
     owner: str | None = Field(None, description="Who takes care of it")
 
     @model_validator(mode="after")
@@ -73,6 +85,7 @@ class TopologySettings(BaseModel):
     hops: int = Field(2, ge=0, le=8, description="How far up alerts are asked for a common cause to be one incident")
     cause_hops: int = Field(4, ge=1, le=16, description="How far up the graph causes are looked for")
     learn: bool = Field(True, description="Whether dependencies are also learned, from what moves together and its lag")
+    longest_lag: float = Field(120.0, gt=0, description="Seconds within which what moves together is learned from")
 
 
 class Node(BaseModel):
@@ -93,7 +106,7 @@ class Topology:
     settings
         What is declared.
     learned
-        What was learned: for a node the nodes that it seems to depend on.
+        What was learned besides, if it is to count.
 
     Examples
     --------
@@ -105,23 +118,34 @@ class Topology:
 
     """
 
-    def __init__(self, settings: TopologySettings, learned: Mapping[str, Collection[str]] | None = None) -> None:
+    def __init__(self, settings: TopologySettings, learned: LearnedTopology | None = None) -> None:
         self._settings = settings
-        self._learned = {} if learned is None else learned
+        self._learned = learned
         self._nodes: dict[str, Node] = {}
+        self._children: dict[str, set[str]] = {}
+        for rule in settings.sources:
+            if not SPECIAL.intersection(rule.match):
+                for parent in self.node(rule.match).depends_on:
+                    self._children.setdefault(parent, set()).add(rule.match)
 
     def node(self, name: str) -> Node:
         """Return what is declared of a node."""
         node = self._nodes.get(name)
         if node is None:
+            if len(self._nodes) >= MOST_NODES:
+                self._nodes.clear()
             node = self._nodes[name] = self._declared(name)
         return node
 
-    def parents(self, name: str) -> list[str]:
+    def parents(self, name: str) -> tuple[str, ...]:
         """Return the nodes that one depends on, declared ones first."""
         declared = self.node(name).depends_on
-        learned = self._learned.get(name, ())
-        return [*declared, *(node for node in sorted(learned) if node not in declared)] if learned else list(declared)
+        learned = () if self._learned is None else self._learned.parents(name)
+        return (*declared, *(node for node in learned if node not in declared)) if learned else declared
+
+    def children(self, name: str) -> Set[str]:
+        """Return the nodes that depend directly on one, of those declared by their plain names."""
+        return self._children.get(name, frozenset())
 
     def ancestors(self, name: str, hops: int) -> dict[str, int]:
         """Return a node and those it depends on directly or not, each with its distance, nearest first."""
