@@ -21,9 +21,7 @@ class Runbook(BaseModel):
     steps: tuple[str, ...] = Field(min_length=1, description="What to do, in this order")
     source: str = Field(".*", description="Regular expression for the whole name of the cause")
     kinds: tuple[str, ...] = Field((), description="Kinds of alerts of the cause, any of them; empty for all")
-    changes: tuple[str, ...] = Field(
-        (), description="Kinds of changes to the cause, any of them; empty needs no change"
-    )
+    changes: tuple[str, ...] = Field((), description="Kinds of changes to the cause, any; empty needs none")
     url: str | None = Field(None, description="Where there is more")
 
     @field_validator("source")

@@ -55,9 +55,7 @@ class Cause(_Value):
     """Something that may have caused an incident."""
 
     source: str
-    score: float = Field(
-        ge=0, le=1, description="Share in what is thought to be the cause; the shares sum to at most 1"
-    )
+    score: float = Field(ge=0, le=1, description="Share of what speaks for any cause; the shares sum to at most 1")
     observed: bool = Field(description="Whether it raised an alert itself; if not, only what depends on it did")
     change_id: str | None = Field(None, description="The change that may have done it")
     evidence: tuple[Evidence, ...] = Field((), description="Strongest first")
@@ -125,9 +123,7 @@ class Incident(_Value):
     alert_count: int = Field(ge=0, description="Alerts so far, without those retracted")
     active_count: int = Field(ge=0, description="Of these, those not over")
     source_count: int = Field(ge=0, description="Sources of these alerts")
-    alerts: tuple[IncidentAlert, ...] = Field(
-        (), description="Those of causes first, then the earliest; not all if many"
-    )
+    alerts: tuple[IncidentAlert, ...] = Field((), description="Those of causes first, then the earliest; of many, some")
     causes: tuple[Cause, ...] = Field((), description="What may have caused it, likeliest first; never a symptom")
     advice: tuple[Advice, ...] = Field((), description="What to do, for the likeliest cause first")
     similar: tuple[PastIncident, ...] = Field((), description="Earlier incidents that looked alike, most alike first")
@@ -145,7 +141,7 @@ def incident_id(first: str, split_from: str = "") -> str:
     Examples
     --------
     >>> incident_id("1a3d819cb05b264e8214")
-    'c67c1cc1a4c5a6fbf2ac'
+    '2b4561b296b4f525d4ef'
 
     """
     about = "\x1f".join(("incident", first, split_from))

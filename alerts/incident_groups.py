@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from alerts.alert import Alert
-from alerts.incident import IncidentState, incident_id
+from alerts.incident import incident_id
 from alerts.incident_record import Member, Record
 from alerts.incident_settings import IncidentSettings
 from alerts.relations import Relations, components

@@ -53,7 +53,7 @@ def unpacked(state: bytes) -> IncidentsState:
     --------
     >>> unpacked(b"?")
     Traceback (most recent call last):
-    ValueError: this is no state of incidents (Error -3 while decompressing data: incorrect header check): reset it
+    ValueError: this is no state of incidents (Error -5 while decompressing data: incomplete or truncated stream): reset it
 
     """
     try:

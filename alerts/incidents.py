@@ -279,11 +279,12 @@ class Incidents:
         known = {change.change_id for change in record.changes}
         earliest = record.first_at - self._settings.change_window
         for change in self._changes.values():
-            if change.change_id not in known and change.timestamp >= earliest and len(record.changes) < MOST_CHANGES:
-                if self._groups.concerns(change.source, record):
-                    record.changes.append(change)
-                    said = f"{change.kind} {change.change_id} of {change.source}"
-                    record.note(change.timestamp, "change", f"{said}: {change.summary}" if change.summary else said)
+            if change.change_id in known or change.timestamp < earliest or len(record.changes) >= MOST_CHANGES:
+                continue
+            if self._groups.concerns(change.source, record):
+                record.changes.append(change)
+                said = f"{change.kind} {change.change_id} of {change.source}"
+                record.note(change.timestamp, "change", f"{said}: {change.summary}" if change.summary else said)
 
     def _merge(self, record: Record, other: Record) -> None:
         """Let one incident go on as part of another."""

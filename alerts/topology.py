@@ -40,12 +40,8 @@ class SourceRule(BaseModel):
         description="Regular expression for the whole name of a source or node; its named groups may stand in braces"
         " in `depends_on` and `attributes`"
     )
-    depends_on: tuple[str, ...] = Field(
-        (), description="Nodes whose faults reach it: sources, or what has no telemetry"
-    )
-    attributes: dict[str, str] = Field(
-        default_factory=dict, description="What it has in common with others: site, rack"
-    )
+    depends_on: tuple[str, ...] = Field((), description="Nodes whose faults reach it, with telemetry or without")
+    attributes: dict[str, str] = Field(default_factory=dict, description="What it shares with others: site, rack")
     owner: str | None = Field(None, description="Who takes care of it")
 
     @model_validator(mode="after")
