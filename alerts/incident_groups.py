@@ -69,19 +69,20 @@ class IncidentGroups:
 
     def put(self, record: Record, alert_id: str, member: Member) -> None:
         """Let an alert be part of an incident."""
+        if alert_id not in record.members:
+            self._home[alert_id] = record.incident_id
+            self._relations.add(record.incident_id, member.keys)
         record.put(alert_id, member)
-        self._home[alert_id] = record.incident_id
-        self._relations.add(record.incident_id, member.keys)
 
     def retract(self, record: Record, alert_id: str) -> None:
         """Let an alert that was wrong go; what it held together may fall apart."""
-        record.remove(alert_id)
+        self._relations.remove(record.incident_id, record.remove(alert_id).keys)
         del self._home[alert_id]
         record.unconnected = len(record.members) > 1
 
     def merge(self, record: Record, other: Record) -> None:
         """Let the alerts of another incident be part of one."""
-        self._relations.forget(other.incident_id, other.keys())
+        self._relations.remove(other.incident_id, other.keys())
         for alert_id, member in other.members.items():
             self.put(record, alert_id, member)
         record.first_at, record.last_at = min(record.first_at, other.first_at), max(record.last_at, other.last_at)
@@ -100,7 +101,6 @@ class IncidentGroups:
 
     def split(self, record: Record, alert_ids: Sequence[str]) -> Record:
         """Let some alerts of an incident be one of their own."""
-        self._relations.forget(record.incident_id, record.keys())
         first = alert_ids[0]
         named = incident_id(first, record.incident_id)
         part = Record(named, first, record.first_at, record.last_at, updated_at=record.updated_at)
@@ -108,13 +108,14 @@ class IncidentGroups:
         part.changes = list(record.changes)
         self.records[named] = part
         for alert_id in alert_ids:
-            self.put(part, alert_id, record.remove(alert_id))
-        self._relations.add(record.incident_id, record.keys())
+            member = record.remove(alert_id)
+            self._relations.remove(record.incident_id, member.keys)
+            self.put(part, alert_id, member)
         return part
 
     def forget(self, record: Record) -> None:
         """Forget an incident and its alerts."""
-        self._relations.forget(record.incident_id, record.keys())
+        self._relations.remove(record.incident_id, record.keys())
         for alert_id in record.members:
             del self._home[alert_id]
         del self.records[record.incident_id]

@@ -107,7 +107,6 @@ class Record(msgspec.Struct, array_like=True):
     say_at: float = float("inf")
     timer: float = float("inf")
     unconnected: bool = False
-    acknowledged: bool = False
     apart: list[str] = []
     changes: list[ChangeEvent] = []
     sources: dict[str, int] = {}

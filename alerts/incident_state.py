@@ -51,9 +51,9 @@ def unpacked(state: bytes) -> IncidentsState:
 
     Examples
     --------
-    >>> unpacked(b"?")
+    >>> unpacked(zlib.compress(msgspec.msgpack.encode((99, None))))
     Traceback (most recent call last):
-    ValueError: this is no state of incidents (Error -5 while decompressing data: incomplete or truncated stream): reset it
+    ValueError: the state of incidents has format 99, this program reads 1: run the version that wrote it, or reset it
 
     """
     try:

@@ -56,7 +56,7 @@ class Teller:
         kinds: dict[str, set[str]] = {}
         for member in record.members.values():
             kinds.setdefault(member.source, set()).add(member.kind)
-        entries = (*record.beginning, *record.ending)
+        entries = sorted((*record.beginning, *record.ending), key=lambda entry: entry.at)
         return Incident(
             incident_id=record.incident_id,
             version=record.version,

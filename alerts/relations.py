@@ -30,7 +30,7 @@ class Relations:
 
     def __init__(self, topology: Topology, hops: int, group_by: tuple[str, ...]) -> None:
         self._topology, self._hops, self._group_by = topology, hops, group_by
-        self._index: dict[str, dict[str, None]] = {}
+        self._index: dict[str, dict[str, int]] = {}
 
     def keys(self, alert: Alert) -> tuple[str, ...]:
         """Return what an alert may have in common with others; its source itself comes first."""
@@ -58,16 +58,18 @@ class Relations:
     def add(self, incident: str, keys: Iterable[str]) -> None:
         """Note what the alerts of an incident may have in common with others."""
         for key in keys:
-            self._index.setdefault(key, {})[incident] = None
+            found = self._index.setdefault(key, {})
+            found[incident] = found.get(incident, 0) + 1
 
-    def forget(self, incident: str, keys: Iterable[str]) -> None:
-        """Forget an incident."""
+    def remove(self, incident: str, keys: Iterable[str]) -> None:
+        """Take back what was noted of alerts that are no longer part of an incident."""
         for key in keys:
-            found = self._index.get(key)
-            if found is not None:
-                found.pop(incident, None)
-                if not found:
-                    del self._index[key]
+            found = self._index[key]
+            found[incident] -= 1
+            if not found[incident]:
+                del found[incident]
+            if not found:
+                del self._index[key]
 
 
 def components(keys_of: dict[str, tuple[str, ...]]) -> list[list[str]]:
