@@ -120,18 +120,17 @@ class Diagnosis:
         for name, candidate in candidates.items():
             self._weigh(name, candidate, observed, weights, total)
             self._blame(name, candidate, observed, of_source.get(name, ()))
-        for name in observed:
-            candidates[name].score *= self._unexplained(name, above[name], observed)
+        unexplained = {name: self._unexplained(name, above[name], observed) for name in observed}
+        for name, candidate in candidates.items():
+            candidate.score *= unexplained[name] if name in observed else self._hidden(candidate, unexplained)
         return self._ranked(candidates, observed, weights, above)
 
-    def explains(self, cause: Observed | None, effect: Observed, distance: int) -> float:
-        """Return how well a cause, if it has been observed, explains an effect so many nodes away, 0…1."""
+    def explains(self, cause: Observed, effect: Observed, distance: int) -> float:
+        """Return how well a cause explains an effect so many nodes away, 0…1."""
         if distance == 0:
             return 1.0
         settings = self._settings
         near: float = settings.decay**distance
-        if cause is None:
-            return 0.5 * near
         lag = effect.began - cause.began
         after = 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, lag / settings.onset_error))))
         return near * after * math.exp(-max(lag, 0.0) / settings.longest_lag)
@@ -155,13 +154,13 @@ class Diagnosis:
         total: float,
     ) -> None:
         """Set what speaks for a candidate but for changes and what began before it."""
-        itself = observed.get(name)
+        itself = observed.get(name) or self._supposed(candidate, observed)
         explained = sum(weights[s] * self.explains(itself, observed[s], d) for s, d in candidate.reached)
         candidate.coverage = explained / total
         nearest = sum(1 for _, distance in candidate.reached if distance == 1)
         dependents = max(len(self._topology.children(name)), nearest)
         candidate.precision = (nearest + 1.0) / (dependents + 1.0)
-        own = 0.5 + 0.5 * weights[name] if itself else self._settings.unobserved * (nearest >= 2)
+        own = 0.5 + 0.5 * weights[name] if name in observed else 1.0
         candidate.score = candidate.coverage * math.sqrt(candidate.precision) * own
 
     def _blame(
@@ -189,6 +188,16 @@ class Diagnosis:
                 left *= 1.0 - self.explains(observed[ancestor], observed[name], distance)
         return left
 
+    @staticmethod
+    def _supposed(candidate: _Candidate, observed: Mapping[str, Observed]) -> Observed:
+        """Return what may have happened to a node that raised no alert: it began with the first that depends on it."""
+        return Observed(min(observed[source].began for source, _ in candidate.reached), 1.0, "")
+
+    def _hidden(self, candidate: _Candidate, unexplained: Mapping[str, float]) -> float:
+        """Return how likely a node that raised no alert is a cause: the more it has to explain that nothing else does."""
+        roots = sum(unexplained[source] for source, _ in candidate.reached)
+        return 1.0 - (1.0 - self._settings.unobserved) ** max(roots - 1.0, 0.0)
+
     def _ranked(
         self,
         candidates: Mapping[str, _Candidate],
@@ -207,8 +216,9 @@ class Diagnosis:
             if score < 0.02 * whole and causes:
                 break
             causes.append(self._cause(name, candidates[name], observed, score / whole))
+            cause = observed.get(name) or self._supposed(candidates[name], observed)
             for symptom, distance in candidates[name].reached:
-                explained = self.explains(observed.get(name), observed[symptom], distance)
+                explained = self.explains(cause, observed[symptom], distance)
                 left[symptom] *= 1.0 - explained
                 if symptom != name and explained > 0.3 * self._settings.decay**distance:
                     scores.pop(symptom, None)

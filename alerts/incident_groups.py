@@ -62,7 +62,7 @@ class IncidentGroups:
         else:
             named = incident_id(alert.alert_id)
             record = self.records[named] = Record(named, alert.alert_id, t, t, updated_at=t)
-        self.put(record, alert.alert_id, Member.of(alert, keys))
+        self.put(record, alert.alert_id, Member.of(alert, t, keys))
         record.last_at = max(record.last_at, t)
         apart = set(record.apart)
         return record, [other for other in related[1:] if other.incident_id not in apart]

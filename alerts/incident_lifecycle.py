@@ -95,7 +95,8 @@ class IncidentLifecycle:
             if alert.state is State.RETRACTED:
                 self._groups.retract(record, alert.alert_id)
             else:
-                self._groups.put(record, alert.alert_id, Member.of(alert, record.members[alert.alert_id].keys))
+                before = record.members[alert.alert_id]
+                self._groups.put(record, alert.alert_id, Member.of(alert, before.raised_at, before.keys))
             self._touch(record)
 
     def _begin(self, alert: Alert) -> None:
@@ -111,7 +112,7 @@ class IncidentLifecycle:
             self._give_up(surplus)
 
     def _reopen(self, record: Record, why: str) -> None:
-        record.state, record.resolved_at = IncidentState.OPEN, None
+        record.state, record.resolved_at, record.episode_at = IncidentState.OPEN, None, self._now
         record.reopened += 1
         record.note(self._now, "reopened", why)
         self._say(record)
@@ -226,13 +227,13 @@ class IncidentLifecycle:
 
     def _merge(self, record: Record, other: Record) -> None:
         """Let one incident go on as part of another."""
+        self._groups.merge(record, other)
         if other.is_said and not other.state.over:
             other.state, other.merged_into = IncidentState.MERGED, record.incident_id
             other.note(self._now, "merged", f"into {record.incident_id}")
             other.version, other.updated_at = other.version + 1, self._now
             self._said.append(self._teller.value(other, ()))
             record.note(self._now, "merged", f"{other.incident_id} is part of it")
-        self._groups.merge(record, other)
 
     def _split_off(self, record: Record, part: Record, why: str) -> None:
         """Say that some alerts of an incident are one of their own."""

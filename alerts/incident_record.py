@@ -18,6 +18,10 @@ MOST_CHANGES = 50
 """Changes that an incident remembers."""
 
 
+WINDOWED = frozenset({"joint", "variance", "pattern"})
+"""Kinds that compare windows: from when on something was wrong they say too vaguely for a lag to be told."""
+
+
 class Member(msgspec.Struct, array_like=True):
     """One alert of an incident."""
 
@@ -29,11 +33,12 @@ class Member(msgspec.Struct, array_like=True):
     version: int
     started_at: float
     p_value: float
+    raised_at: float
     keys: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, alert: Alert, keys: tuple[str, ...]) -> Member:
-        """Return what is kept of an alert; ``keys`` are what it may have in common with others."""
+    def of(cls, alert: Alert, raised_at: float, keys: tuple[str, ...]) -> Member:
+        """Return what is kept of an alert, raised at an event time; ``keys`` are what it may have in common with others."""
         return cls(
             alert.source,
             alert.kind,
@@ -43,8 +48,14 @@ class Member(msgspec.Struct, array_like=True):
             alert.version,
             alert.started_at,
             alert.p_value,
+            raised_at,
             keys,
         )
+
+    @property
+    def began(self) -> float:
+        """When it began, as well as can be told."""
+        return self.raised_at if self.kind in WINDOWED else self.started_at
 
     @property
     def what(self) -> str:
@@ -67,8 +78,8 @@ class Record(msgspec.Struct, array_like=True):
     ----------
     incident_id, began_with
         Its id, and the id of the alert that it began with.
-    first_at, last_at
-        Event time of its first alert, and of the last one that began.
+    first_at, last_at, episode_at
+        Event time of its first alert, of the last one that began, and of the one with which it was opened last.
     members, active
         Its alerts by id, and how many of them are not over.
     version
@@ -88,6 +99,7 @@ class Record(msgspec.Struct, array_like=True):
     began_with: str
     first_at: float
     last_at: float
+    episode_at: float = float("-inf")
     state: IncidentState = IncidentState.OPEN
     members: dict[str, Member] = {}
     active: int = 0
@@ -147,13 +159,15 @@ class Record(msgspec.Struct, array_like=True):
         return member
 
     def observed(self) -> dict[str, Observed]:
-        """Return what is known of each source."""
+        """Return what is known of each source, since the incident was opened last."""
         strongest: dict[str, Member] = {}
         began: dict[str, float] = {}
         for member in self.members.values():
+            if member.state.over and member.raised_at < self.episode_at:
+                continue
             source = member.source
             best = strongest.get(source)
             if best is None or member.p_value < best.p_value:
                 strongest[source] = member
-            began[source] = min(began.get(source, member.started_at), member.started_at)
+            began[source] = min(began.get(source, member.began), member.began)
         return {name: Observed(began[name], one.p_value, one.what) for name, one in strongest.items()}

@@ -130,13 +130,18 @@ class Scenario:
         return tuple(self.system.names[cause] for cause in self.fault.causes)
 
     @property
+    def number(self) -> int:
+        """Of this scenario among all."""
+        return 1000 * self.seed + list(KINDS).index(self.kind)
+
+    @property
     def begins(self) -> float:
         """Event time of the fault, epoch seconds."""
         return START + STEP * self.warm_up
 
     def readings(self) -> Iterator[tuple[float, str, dict[str, float]]]:
         """Yield time, source and values in the order of time."""
-        yield from readings(self.system, self.fault, np.random.default_rng([self.seed, 1]))
+        yield from readings(self.system, self.fault, np.random.default_rng([self.number, 1]))
 
 
 def readings(
@@ -146,7 +151,7 @@ def readings(
     steps, count = fault.own.shape
     excess = system.spread(fault.own)
     noise = _lasting(chance, steps, count, 0.6)
-    demand = 1.0 + 0.1 * _lasting(chance, steps, 1, 0.97) + 0.1 * np.sin(np.arange(steps) / 360.0)[:, None]
+    demand = 1.0 + 0.05 * _lasting(chance, steps, 1, 0.97) + 0.1 * np.sin(np.arange(steps) / 360.0)[:, None]
     latency = chance.uniform(20.0, 200.0, count) * (1.0 + 0.12 * noise + excess) * demand**0.5
     load = chance.uniform(20.0, 45.0, count) * demand * (1.0 + 0.05 * chance.normal(size=(steps, count)))
     load = np.minimum(load + fault.load + 3.0 * np.minimum(excess, 5.0), 100.0)
