@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import msgspec
@@ -20,6 +21,12 @@ MOST_CHANGES = 50
 
 WINDOWED = frozenset({"joint", "variance", "pattern"})
 """Kinds that compare windows: from when on something was wrong they say too vaguely for a lag to be told."""
+
+
+SLIGHT = 1 / 3
+"""Share of the weight of the heaviest burst of alerts that a later one must have to be what goes on now."""
+
+LEAST_P = 1e-8
 
 
 class Member(msgspec.Struct, array_like=True):
@@ -158,16 +165,38 @@ class Record(msgspec.Struct, array_like=True):
             del self.sources[member.source]
         return member
 
-    def observed(self) -> dict[str, Observed]:
-        """Return what is known of each source, since the incident was opened last."""
+    def observed(self, gap: float) -> dict[str, Observed]:
+        """Return what is known of each source, as far as it is about what goes on now.
+
+        Of an incident that has been opened again, only what is new counts; of one in which alerts began in several
+        bursts, more than ``gap`` seconds apart, the last one, unless it is much slighter than another.
+        """
         strongest: dict[str, Member] = {}
         began: dict[str, float] = {}
-        for member in self.members.values():
-            if member.state.over and member.raised_at < self.episode_at:
-                continue
+        for member in _last_burst(self._present(), gap):
             source = member.source
             best = strongest.get(source)
             if best is None or member.p_value < best.p_value:
                 strongest[source] = member
             began[source] = min(began.get(source, member.began), member.began)
         return {name: Observed(began[name], one.p_value, one.what) for name, one in strongest.items()}
+
+    def _present(self) -> list[Member]:
+        return [one for one in self.members.values() if not one.state.over or one.raised_at >= self.episode_at]
+
+
+def _last_burst(members: list[Member], gap: float) -> list[Member]:
+    """Return the last alerts with no gap between their beginnings, of those that weigh enough."""
+    bursts: list[list[Member]] = []
+    last = float("-inf")
+    for member in sorted(members, key=lambda one: one.began):
+        if not bursts or member.began - last > gap:
+            bursts.append([])
+        bursts[-1].append(member)
+        last = member.began
+    heaviest = max((_weight(burst) for burst in bursts), default=0.0)
+    return next((burst for burst in reversed(bursts) if _weight(burst) >= SLIGHT * heaviest), [])
+
+
+def _weight(members: list[Member]) -> float:
+    return sum(-math.log10(max(one.p_value, LEAST_P)) for one in members)

@@ -38,7 +38,7 @@ class Teller:
 
     def causes(self, record: Record) -> tuple[Cause, ...]:
         """Return what may have caused an incident."""
-        return self._diagnosis.causes(record.observed(), record.changes)
+        return self._diagnosis.causes(record.observed(self._settings.diagnosis.longest_lag), record.changes)
 
     def note(self, record: Record, causes: Sequence[Cause], t: float) -> None:
         """Note what is thought the cause if that has changed, and who takes care if nobody does yet."""

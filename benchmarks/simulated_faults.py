@@ -151,7 +151,7 @@ def readings(
     steps, count = fault.own.shape
     excess = system.spread(fault.own)
     noise = _lasting(chance, steps, count, 0.6)
-    demand = 1.0 + 0.05 * _lasting(chance, steps, 1, 0.97) + 0.1 * np.sin(np.arange(steps) / 360.0)[:, None]
+    demand = 1.0 + 0.05 * _lasting(chance, steps, 1, 0.97)
     latency = chance.uniform(20.0, 200.0, count) * (1.0 + 0.12 * noise + excess) * demand**0.5
     load = chance.uniform(20.0, 45.0, count) * demand * (1.0 + 0.05 * chance.normal(size=(steps, count)))
     load = np.minimum(load + fault.load + 3.0 * np.minimum(excess, 5.0), 100.0)
