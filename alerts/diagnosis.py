@@ -194,7 +194,7 @@ class Diagnosis:
         return Observed(min(observed[source].began for source, _ in candidate.reached), 1.0, "")
 
     def _hidden(self, candidate: _Candidate, unexplained: Mapping[str, float]) -> float:
-        """Return how likely a node that raised no alert is a cause: the more it has to explain that nothing else does."""
+        """Return how likely a node without an alert is a cause: the more so, the more nothing else explains."""
         roots = sum(max(2.0 * unexplained[source] - 1.0, 0.0) for source, _ in candidate.reached)
         likely: float = 1.0 - (1.0 - self._settings.unobserved) ** max(roots - 1.0, 0.0)
         return likely * candidate.precision**1.5

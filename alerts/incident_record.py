@@ -45,7 +45,7 @@ class Member(msgspec.Struct, array_like=True):
 
     @classmethod
     def of(cls, alert: Alert, raised_at: float, keys: tuple[str, ...]) -> Member:
-        """Return what is kept of an alert, raised at an event time; ``keys`` are what it may have in common with others."""
+        """Return what is kept of an alert: when it was raised, and what it may have in common with others."""
         return cls(
             alert.source,
             alert.kind,

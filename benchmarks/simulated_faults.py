@@ -145,7 +145,7 @@ class Scenario:
 
 
 def readings(
-    system: System, fault: Fault, chance: np.random.Generator
+    system: System, fault: Fault, chance: np.random.Generator, start: float = START
 ) -> Iterator[tuple[float, str, dict[str, float]]]:
     """Yield what a system sends while a fault lasts: time, source and values, in the order of time."""
     steps, count = fault.own.shape
@@ -160,7 +160,7 @@ def readings(
     for t in range(steps):
         for node in order:
             if not fault.unheard[t, node] and t % fault.every[node] == 0:
-                time = round(START + STEP * t + float(moment[node]), 3)
+                time = round(start + STEP * t + float(moment[node]), 3)
                 values = {"latency": max(float(latency[t, node]), 0.1), "load": float(load[t, node])}
                 yield time, system.names[node], values
 
@@ -176,9 +176,9 @@ def _lasting(chance: np.random.Generator, steps: int, count: int, share: float) 
 class Draft:
     """A scenario while it is drawn."""
 
-    def __init__(self, seed: int, warm_up: int, lasts: int, cycles: int = 0) -> None:
+    def __init__(self, seed: int, warm_up: int, lasts: int, cycles: int = 0, system: System | None = None) -> None:
         self.chance = np.random.default_rng([seed, 0])
-        self.system = System.drawn(self.chance, cycles)
+        self.system = System.drawn(self.chance, cycles) if system is None else system
         self.warm_up, self.steps = warm_up, warm_up + lasts
         count = len(self.system.names)
         self.fault = Fault(
@@ -354,9 +354,9 @@ DESIGNED_ON = tuple(KINDS)[:10]
 """Kinds on which the diagnosis was designed; the others were only reported on."""
 
 
-def scenario(kind: str, seed: int, warm_up: int = 600, lasts: int = 120) -> Scenario:
-    """Return a scenario; the same kind and seed give the same one."""
+def scenario(kind: str, seed: int, system: System | None = None, warm_up: int = 600, lasts: int = 120) -> Scenario:
+    """Return a scenario; the same kind, seed and system, if it is not to be drawn, give the same one."""
     draw, cycles = KINDS[kind]
-    draft = Draft(1000 * seed + list(KINDS).index(kind), warm_up, lasts, cycles)
+    draft = Draft(1000 * seed + list(KINDS).index(kind), warm_up, lasts, cycles, system)
     draw(draft)
     return Scenario(kind, seed, draft.system, draft.fault, warm_up)

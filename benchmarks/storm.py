@@ -34,7 +34,8 @@ START = 1_700_000_000.0
 TOPOLOGY = TopologySettings(
     sources=(
         SourceRule(match=r"sensor-(?P<gateway>\d+)-\d+", depends_on=("gateway-{gateway}",)),
-        SourceRule(match=r"gateway-\d+", depends_on=("switch",), owner="network"),
+        SourceRule(match=r"gateway-\d+", depends_on=("switch",)),
+        SourceRule(match="switch", owner="network"),
     )
 )
 

@@ -286,14 +286,19 @@ def test_a_restart_neither_loses_nor_repeats_nor_changes_an_incident(history, da
 def test_no_history_leaves_an_incident_open_without_an_alert_or_an_alert_without_an_incident(history):
     said = play(shop(), *history)
     for named in {one.incident_id for one in said}:
-        assert [one.version for one in said if one.incident_id == named] == list(range(1, 1 + max(
-            one.version for one in said if one.incident_id == named
-        )))
+        assert [one.version for one in said if one.incident_id == named] == list(
+            range(1, 1 + max(one.version for one in said if one.incident_id == named))
+        )
     present = last_of(said)
     firing = {one.alert_id for one in history if isinstance(one, Alert)} - {
         one.alert_id for one in history if isinstance(one, Alert) and one.state.over
     }
-    held = [one.alert_id for incident in present.values() if not incident.state.over for one in incident.alerts
-            if not one.state.over]
+    held = [
+        one.alert_id
+        for incident in present.values()
+        if not incident.state.over
+        for one in incident.alerts
+        if not one.state.over
+    ]
     assert sorted(held) == sorted(firing)
     assert all((incident.active_count > 0) != incident.state.over for incident in present.values())
