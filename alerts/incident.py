@@ -81,14 +81,28 @@ class Advice(_Value):
     url: str | None = None
 
 
+class Happened(StrEnum):
+    """What happened in an incident."""
+
+    ALERT = "alert"
+    CHANGE = "change"
+    OPENED = "opened"
+    REOPENED = "reopened"
+    ACKNOWLEDGED = "acknowledged"
+    CAUSE = "cause"
+    OWNER = "owner"
+    MERGED = "merged"
+    SPLIT = "split"
+    NOTE = "note"
+    RESOLVED = "resolved"
+    RETRACTED = "retracted"
+
+
 class TimelineEntry(_Value):
     """One thing that happened in an incident."""
 
     at: Time
-    what: Literal[
-        *("alert", "change", "opened", "reopened", "acknowledged", "severity", "cause", "owner"),
-        *("merged", "split", "note", "resolved", "retracted"),
-    ]
+    what: Happened
     detail: str
 
 

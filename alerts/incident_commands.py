@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alerts.happening import IncidentCommand
-from alerts.incident import IncidentState
+from alerts.incident import Happened, IncidentState
 from alerts.incident_record import Record
 
 
@@ -22,12 +22,12 @@ def carry_out(command: IncidentCommand, record: Record, t: float) -> None:
     said = f"{command.text}, by {command.by}" if command.text else f"by {command.by}"
     if command.verb == "acknowledge" and record.state is IncidentState.OPEN:
         record.state = IncidentState.ACKNOWLEDGED
-        record.note(t, "acknowledged", said)
+        record.note(t, Happened.ACKNOWLEDGED, said)
     elif command.verb == "assign":
         record.owner = command.text or None
-        record.note(t, "owner", said if command.text else f"nobody, {said}")
+        record.note(t, Happened.OWNER, said if command.text else f"nobody, {said}")
     elif command.verb == "resolved_by":
         record.resolved_by = said
-        record.note(t, "note", f"resolved by {said}")
+        record.note(t, Happened.NOTE, f"resolved by {said}")
     elif command.verb == "note":
-        record.note(t, "note", said)
+        record.note(t, Happened.NOTE, said)

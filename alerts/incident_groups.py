@@ -45,7 +45,7 @@ class IncidentGroups:
         return record.incident_id in self._relations.of_node(node)
 
     def join(self, alert: Alert, t: float) -> tuple[Record, list[Record]]:
-        """Let a new alert be part of the incident that it is related to, or begin another.
+        """Let a new alert be part of the incident that it is related to, or begin another; one that is over if need be.
 
         Returns
         -------
@@ -54,18 +54,21 @@ class IncidentGroups:
 
         """
         keys = self._relations.keys(alert)
-        related = sorted(
-            self._related(keys, t), key=lambda record: (not record.is_said, record.first_at, record.incident_id)
+        related = self._related(keys, t)
+        lasting = sorted(
+            (one for one in related if not one.state.over),
+            key=lambda one: (not one.is_said, one.first_at, one.incident_id),
         )
-        if related:
-            record = related[0]
+        if lasting:
+            record = lasting[0]
+        elif related:
+            record = max(related, key=lambda one: (one.resolved_at or 0.0, one.incident_id))
         else:
             named = incident_id(alert.alert_id)
             record = self.records[named] = Record(named, alert.alert_id, t, t, updated_at=t)
         self.put(record, alert.alert_id, Member.of(alert, t, keys))
         record.last_at = max(record.last_at, t)
-        apart = set(record.apart)
-        return record, [other for other in related[1:] if other.incident_id not in apart]
+        return record, [other for other in lasting[1:] if other.incident_id not in record.apart]
 
     def put(self, record: Record, alert_id: str, member: Member) -> None:
         """Let an alert be part of an incident."""

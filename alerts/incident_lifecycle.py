@@ -6,7 +6,7 @@ import heapq
 
 from alerts.alert import Alert, State
 from alerts.happening import ChangeEvent, IncidentCommand
-from alerts.incident import Incident, IncidentState
+from alerts.incident import Happened, Incident, IncidentState
 from alerts.incident_commands import carry_out
 from alerts.incident_groups import IncidentGroups
 from alerts.incident_record import MOST_CHANGES, Member, Record
@@ -101,7 +101,7 @@ class IncidentLifecycle:
 
     def _begin(self, alert: Alert) -> None:
         record, same = self._groups.join(alert, self._now)
-        record.note(self._now, "alert", f"{alert.source}: {alert.kind}{f' of {alert.name}' if alert.name else ''}")
+        record.note(self._now, Happened.ALERT, f"{alert.source}: {record.members[alert.alert_id].what}")
         for other in same:
             self._merge(record, other)
         if record.state is IncidentState.RESOLVED:
@@ -114,14 +114,14 @@ class IncidentLifecycle:
     def _reopen(self, record: Record, why: str) -> None:
         record.state, record.resolved_at, record.episode_at = IncidentState.OPEN, None, self._now
         record.reopened += 1
-        record.note(self._now, "reopened", why)
+        record.note(self._now, Happened.REOPENED, why)
         self._say(record)
 
     def _give_up(self, record: Record) -> None:
         """Follow an incident no more, since there are too many alerts; it must not stay open for ever."""
         if record.is_said and not record.state.over:
             record.state, record.resolved_at = IncidentState.RESOLVED, self._now
-            record.note(self._now, "resolved", "it is followed no more: there are too many alerts")
+            record.note(self._now, Happened.RESOLVED, "it is followed no more: there are too many alerts")
             self._say(record)
         self._groups.forget(record)
 
@@ -194,13 +194,13 @@ class IncidentLifecycle:
         t, record.say_at = self._now, NEVER
         if not record.is_said:
             record.opened_at = t
-            record.note(t, "opened", f"{len(record.members)} alerts of {len(record.sources)} sources")
+            record.note(t, Happened.OPENED, f"{len(record.members)} alerts of {len(record.sources)} sources")
         if not record.members:
             record.state = IncidentState.RETRACTED
-            record.note(t, "retracted", "all its alerts were wrong")
+            record.note(t, Happened.RETRACTED, "all its alerts were wrong")
         elif not record.active and not record.state.over:
             record.state, record.resolved_at = IncidentState.RESOLVED, t
-            record.note(t, "resolved", "all its alerts are over")
+            record.note(t, Happened.RESOLVED, "all its alerts are over")
         self._gather_changes(record)
         causes = self._teller.causes(record)
         self._teller.note(record, causes, t)
@@ -223,22 +223,22 @@ class IncidentLifecycle:
             if self._groups.concerns(change.source, record):
                 record.changes.append(change)
                 said = f"{change.kind} {change.change_id} of {change.source}"
-                record.note(change.timestamp, "change", f"{said}: {change.summary}" if change.summary else said)
+                record.note(change.timestamp, Happened.CHANGE, f"{said}: {change.summary}" if change.summary else said)
 
     def _merge(self, record: Record, other: Record) -> None:
         """Let one incident go on as part of another."""
         self._groups.merge(record, other)
         if other.is_said and not other.state.over:
             other.state, other.merged_into = IncidentState.MERGED, record.incident_id
-            other.note(self._now, "merged", f"into {record.incident_id}")
+            other.note(self._now, Happened.MERGED, f"into {record.incident_id}")
             other.version, other.updated_at = other.version + 1, self._now
             self._said.append(self._teller.value(other, ()))
-            record.note(self._now, "merged", f"{other.incident_id} is part of it")
+            record.note(self._now, Happened.MERGED, f"{other.incident_id} is part of it")
 
     def _split_off(self, record: Record, part: Record, why: str) -> None:
         """Say that some alerts of an incident are one of their own."""
-        record.note(self._now, "split", f"{part.incident_id} is no part of it: {why}")
-        part.note(self._now, "split", f"from {record.incident_id}: {why}")
+        record.note(self._now, Happened.SPLIT, f"{part.incident_id} is no part of it: {why}")
+        part.note(self._now, Happened.SPLIT, f"from {record.incident_id}: {why}")
         if record.is_said:
             self._say(part)
         else:

@@ -10,7 +10,7 @@ import msgspec
 from alerts.alert import Alert, Severity, State
 from alerts.diagnosis import Observed
 from alerts.happening import ChangeEvent
-from alerts.incident import IncidentState
+from alerts.incident import Happened, IncidentState
 
 LONGEST_TIMELINE = 60
 """Entries of a timeline; of a longer one, the first and the last half."""
@@ -74,7 +74,7 @@ class Entry(msgspec.Struct, array_like=True, frozen=True):
     """One thing that happened."""
 
     at: float
-    what: str
+    what: Happened
     detail: str
 
 
@@ -140,7 +140,7 @@ class Record(msgspec.Struct, array_like=True):
         for member in self.members.values():
             yield from member.keys
 
-    def note(self, at: float, what: str, detail: str) -> None:
+    def note(self, at: float, what: Happened, detail: str) -> None:
         """Put something into the timeline."""
         entries = self.beginning if len(self.beginning) < LONGEST_TIMELINE // 2 else self.ending
         entries.append(Entry(at, what, detail))

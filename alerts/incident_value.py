@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from alerts.advice import advice
 from alerts.diagnosis import Diagnosis
-from alerts.incident import Cause, Incident, IncidentAlert, IncidentState, TimelineEntry
+from alerts.incident import Cause, Happened, Incident, IncidentAlert, IncidentState, TimelineEntry
 from alerts.incident_record import Member, Record
 from alerts.incident_settings import IncidentSettings
 from alerts.past_incidents import PastIncidents, features
@@ -44,12 +44,12 @@ class Teller:
         """Note what is thought the cause if that has changed, and who takes care if nobody does yet."""
         first = causes[0].source if causes else None
         if first is not None and first != record.cause:
-            record.note(t, "cause", f"likeliest cause: {first}")
+            record.note(t, Happened.CAUSE, f"likeliest cause: {first}")
         record.cause = first
         if record.owner is None:
             record.owner = self._owner(record, causes)
             if record.owner is not None:
-                record.note(t, "owner", record.owner)
+                record.note(t, Happened.OWNER, record.owner)
 
     def value(self, record: Record, causes: tuple[Cause, ...]) -> Incident:
         """Return an incident as it is said."""
