@@ -154,7 +154,8 @@ class Record(msgspec.Struct, array_like=True):
         self.members[alert_id] = member
         if before is None:
             self.sources[member.source] = self.sources.get(member.source, 0) + 1
-        self.severity = max(self.severity, member.severity, key=lambda severity: severity.rank)
+        if member.severity is not self.severity and member.severity.rank > self.severity.rank:
+            self.severity = member.severity
 
     def remove(self, alert_id: str) -> Member:
         """Let an alert go."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Set
 from functools import cached_property
-from typing import Self
+from typing import NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -84,14 +84,12 @@ class TopologySettings(BaseModel):
     longest_lag: float = Field(120.0, gt=0, description="Seconds within which what moves together is learned from")
 
 
-class Node(BaseModel):
-    """What is known of one node."""
+class Node(NamedTuple):
+    """What is declared of one node."""
 
-    model_config = ConfigDict(frozen=True)
-
-    depends_on: tuple[str, ...] = ()
-    attributes: dict[str, str] = Field(default_factory=dict)
-    owner: str | None = None
+    depends_on: tuple[str, ...]
+    attributes: dict[str, str]
+    owner: str | None
 
 
 class Topology:
@@ -166,4 +164,4 @@ class Topology:
                 depends_on |= dict.fromkeys(node for node in matched[0] if node != name)
                 attributes = matched[1] | attributes
                 owner = owner or rule.owner
-        return Node(depends_on=tuple(depends_on), attributes=attributes, owner=owner)
+        return Node(tuple(depends_on), attributes, owner)
