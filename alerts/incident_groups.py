@@ -67,6 +67,8 @@ class IncidentGroups:
             named = incident_id(alert.alert_id)
             record = self.records[named] = Record(named, alert.alert_id, t, t, updated_at=t)
         self.put(record, alert.alert_id, Member.of(alert, t, keys))
+        if t - record.last_at > self._settings.publish_every:
+            record.repeats = 0  # after a pause, what is new is said soon
         record.last_at = max(record.last_at, t)
         return record, [other for other in lasting[1:] if other.incident_id not in record.apart]
 
@@ -81,7 +83,7 @@ class IncidentGroups:
         """Let an alert that was wrong go; what it held together may fall apart."""
         self._relations.remove(record.incident_id, record.remove(alert_id).keys)
         del self._home[alert_id]
-        record.unconnected = len(record.members) > 1
+        record.unconnected, record.repeats = len(record.members) > 1, 0
 
     def merge(self, record: Record, other: Record) -> None:
         """Let the alerts of another incident be part of one."""

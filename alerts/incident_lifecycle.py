@@ -15,6 +15,9 @@ from alerts.incident_value import Teller
 
 NEVER = float("inf")
 
+MOST_DOUBLINGS = 5
+"""Times that the wait between two values of an incident is doubled while nothing but its alerts changes."""
+
 MOST_KNOWN_CHANGES = 1_000
 """Changes that are remembered for incidents to come."""
 
@@ -147,7 +150,8 @@ class IncidentLifecycle:
             self._say(record)
             return
         else:
-            record.say_at = min(record.say_at, max(record.updated_at + self._settings.publish_every, self._now))
+            wait = self._settings.publish_every * 2 ** min(record.repeats, MOST_DOUBLINGS)
+            record.say_at = min(record.say_at, max(record.updated_at + wait, self._now))
         self._schedule(record)
 
     def _is_enough(self, record: Record) -> bool:
@@ -181,7 +185,9 @@ class IncidentLifecycle:
                 self._split_off(record, part, "what held them together was retracted")
         if record.say_at <= due:
             if record.is_said or self._is_enough(record):
+                repeats = record.repeats + record.is_said
                 self._say(record)
+                record.repeats = repeats
                 return
             record.say_at = NEVER
         if self._forget_at(record) <= due:
@@ -191,7 +197,7 @@ class IncidentLifecycle:
 
     def _say(self, record: Record) -> None:
         """Publish what an incident is now; nothing else does."""
-        t, record.say_at = self._now, NEVER
+        t, record.say_at, record.repeats = self._now, NEVER, 0
         if not record.is_said:
             record.opened_at = t
             record.note(t, Happened.OPENED, f"{len(record.members)} alerts of {len(record.sources)} sources")

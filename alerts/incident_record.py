@@ -95,6 +95,8 @@ class Record(msgspec.Struct, array_like=True):
         How many alerts each of its sources has raised.
     say_at, timer
         Event time at which it is due to be said, and to be looked at; infinite if it is not.
+    repeats
+        How often it has been said again since its state changed last.
     apart
         Incidents with which it is not to be merged, since somebody has split them.
     unconnected
@@ -126,6 +128,7 @@ class Record(msgspec.Struct, array_like=True):
     say_at: float = float("inf")
     timer: float = float("inf")
     unconnected: bool = False
+    repeats: int = 0
     apart: list[str] = []
     changes: list[ChangeEvent] = []
     sources: dict[str, int] = {}

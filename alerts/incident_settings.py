@@ -24,7 +24,10 @@ class IncidentSettings(BaseModel):
     min_sources: int = Field(1, ge=1, description="Sources that must have raised them.")
     settle: float = Field(10.0, ge=0, description="Seconds from the first alert until it is said, if it is not over.")
     publish_every: float = Field(
-        10.0, gt=0, description="Least seconds between two values of an incident whose state has not changed."
+        10.0,
+        gt=0,
+        description="Least seconds between two values of an incident whose state has not changed; twice as long each"
+        " time, up to 32 times.",
     )
     lateness: float = Field(
         5.0, ge=0, description="Seconds of event time to wait for what other partitions have to say of the same time."

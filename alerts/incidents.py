@@ -28,8 +28,8 @@ class Incidents:
     comes later still counts, as of the watermark.
 
     An incident is said ``settle`` seconds after its first alert, if there are enough; then at once when its state
-    changes, and otherwise at most every ``publish_every`` seconds. So a storm of alerts leads to few values, and the
-    cost of an alert does not grow with their number.
+    changes, and otherwise after ``publish_every`` seconds, while alerts go on coming each time after twice as long, up
+    to 32 times. So a storm of alerts leads to few values, and the cost of an alert does not grow with their number.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
     python -m benchmarks.storm                    10,000 sensors behind 10 gateways behind one switch
     python -m benchmarks.storm --sources 2000     fewer
+    python -m benchmarks.storm --alerts-only      what one alert costs among so many, without telemetry
 
 Each sensor has learned what is normal; then the switch fails, the gateways' latency rises, and a second later that of
 all sensors; minutes later all is well again. The events go through the default detector, the policy and the life of
@@ -19,7 +20,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from alerts.alert import Alert
+from alerts.alert import Alert, Severity, State
 from alerts.incident import Incident
 from alerts.incident_settings import IncidentSettings
 from alerts.incidents import Incidents
@@ -38,6 +39,48 @@ TOPOLOGY = TopologySettings(
         SourceRule(match="switch", owner="network"),
     )
 )
+
+
+def alert(source: str, at: float, version: int = 1) -> Alert:
+    """Return the first value of an alert, or the second, with which it ends."""
+    return Alert(
+        alert_id=f"alert of {source}",
+        stream="telemetry",
+        source=source,
+        kind="level",
+        state=State.FIRING if version == 1 else State.RESOLVED,
+        severity=Severity.WARNING,
+        version=version,
+        started_at=at if version == 1 else 0.0,
+        updated_at=at,
+        anomaly_score=0.9,
+        p_value=1e-6,
+        summary="",
+    )
+
+
+class Alone(NamedTuple):
+    """What alerts alone cost: seconds of processor time for all that begin, and for all that end."""
+
+    begin: float
+    end: float
+    said: tuple[Incident, ...]
+    snapshot: int
+
+
+def alerts_alone(count: int) -> Alone:
+    """Let so many sensors each raise an alert within ten seconds, and end it within as many."""
+    sensors = [f"sensor-{i % GATEWAYS}-{i}" for i in range(count)]
+    begins = [alert(sensor, 4.0 + 10.0 * i / count) for i, sensor in enumerate(sensors)]
+    ends = [alert(sensor, 300.0 + 10.0 * i / count, 2) for i, sensor in enumerate(sensors)]
+    incidents = Incidents(IncidentSettings(topology=TOPOLOGY))
+    started = time.process_time()
+    said = [*incidents.take(begins), *incidents.advance(60.0)]
+    begun = time.process_time()
+    size = len(incidents.snapshot())
+    snapped = time.process_time()
+    said += [*incidents.take(ends), *incidents.advance(330.0)]
+    return Alone(begun - started, time.process_time() - snapped, tuple(said), size)
 
 
 class Storm(NamedTuple):
@@ -126,7 +169,18 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sources", type=int, default=10_000, help="sensors that fail")
+    parser.add_argument("--alerts-only", action="store_true", help="leave the telemetry out")
     options = parser.parse_args()
+    for count in (options.sources // 10, options.sources):
+        alone = alerts_alone(count)
+        print(
+            f"{count:,} alerts: {1e6 * alone.begin / count:.0f} µs to begin one, {1e6 * alone.end / count:.0f} µs",
+            end="",
+        )
+        print(f" to end one; {len(alone.said)} values, first cause {alone.said[-1].causes[0].source}", end="")
+        print(f"; state {alone.snapshot:,} bytes")
+    if options.alerts_only:
+        return
     for sources in (options.sources // 10, options.sources):
         found = storm(sources)
         largest = max(found.said, key=lambda one: one.source_count)

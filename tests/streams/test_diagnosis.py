@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from alerts.alert import Alert, Severity, State
 from alerts.incident import IncidentState
 from alerts.incident_settings import IncidentSettings
 from alerts.incidents import Incidents
 from benchmarks.diagnosis import declared, diagnosed
 from benchmarks.simulated_faults import KINDS, scenario
-from benchmarks.storm import TOPOLOGY, storm
+from benchmarks.storm import alerts_alone, storm
 
 
 @pytest.mark.parametrize("kind", ["latency", "drop-out", "shared cause without telemetry", "guilty change"])
@@ -26,36 +25,15 @@ def test_a_scenario_is_the_same_each_time():
     assert all(scenario(kind, 7, warm_up=20, lasts=10).causes for kind in KINDS)
 
 
-def alert(source: str, at: float, version: int = 1) -> Alert:
-    return Alert(
-        alert_id=f"a-{source}",
-        stream="telemetry",
-        source=source,
-        kind="level",
-        state=State.FIRING if version == 1 else State.RESOLVED,
-        severity=Severity.WARNING,
-        version=version,
-        started_at=at if version == 1 else 0.0,
-        updated_at=at,
-        anomaly_score=0.9,
-        p_value=1e-6,
-        summary="",
-    )
-
-
 def test_ten_thousand_alerts_of_one_cause_are_one_incident_said_at_most_three_times_with_the_cause_first():
-    sensors = [f"sensor-{i % 10}-{i}" for i in range(10_000)]
-    incidents = Incidents(IncidentSettings(topology=TOPOLOGY))
-    said = [*incidents.take(alert(sensor, 4.0 + i / 1000.0) for i, sensor in enumerate(sensors))]
-    said += incidents.advance(60.0)
-    assert [(one.source_count, one.causes[0].source, one.owner) for one in said[-1:]] == [(10_000, "switch", "network")]
-    said += incidents.take(alert(sensor, 300.0 + i / 1000.0, 2) for i, sensor in enumerate(sensors))
-    said += incidents.advance(320.0)
-    assert len({one.incident_id for one in said}) == 1
-    assert len(said) <= 3
-    assert said[-1].state is IncidentState.RESOLVED
-    assert max(len(one.encode()) for one in said) < 50_000
-    assert len(incidents.snapshot()) < 700_000
+    found = alerts_alone(10_000)
+    opened, *_, last = found.said
+    assert (opened.source_count, opened.causes[0].source, opened.owner) == (10_000, "switch", "network")
+    assert len({one.incident_id for one in found.said}) == 1
+    assert len(found.said) <= 3
+    assert last.state is IncidentState.RESOLVED
+    assert max(len(one.encode()) for one in found.said) < 50_000
+    assert found.snapshot < 700_000
 
 
 def test_a_storm_through_detector_and_alerts_is_one_incident():
