@@ -80,7 +80,9 @@ class TopologySettings(BaseModel):
     sources: tuple[SourceRule, ...] = Field((), description="All rules that match a name count; the first owner wins")
     hops: int = Field(2, ge=0, le=8, description="How far up alerts are asked for a common cause to be one incident")
     cause_hops: int = Field(4, ge=1, le=16, description="How far up the graph causes are looked for")
-    learn: bool = Field(True, description="Whether dependencies are also learned, from what moves together and its lag")
+    learn: bool = Field(
+        False, description="Whether dependencies are also learned, from what moves together and its lag"
+    )
     longest_lag: float = Field(120.0, gt=0, description="Seconds within which what moves together is learned from")
 
 

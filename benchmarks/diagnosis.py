@@ -86,7 +86,7 @@ def happenings(
 def declared(system: System) -> TopologySettings:
     """Return a system's graph as it would be declared."""
     rules = tuple(SourceRule(match=name, depends_on=behind) for name, behind in system.depends_on().items())
-    return TopologySettings(sources=rules, learn=False)
+    return TopologySettings(sources=rules)
 
 
 def diagnosed(given: Scenario, incidents: Incidents) -> Outcome:
@@ -119,7 +119,10 @@ def history(system: System, seed: int) -> bytes:
     for begins in range(600, HISTORY - 20, DISTURBED_EVERY):
         node, at = int(draft.chance.integers(len(system.names))), begins + int(draft.chance.integers(20))
         draft.fault.own[at : at + int(draft.chance.integers(2, 6)), node] += draft.by(0.8, 2.5)
-    incidents, chance = Incidents(IncidentSettings()), np.random.default_rng([seed, 2])
+    incidents, chance = (
+        Incidents(IncidentSettings(topology=TopologySettings(learn=True))),
+        np.random.default_rng([seed, 2]),
+    )
     start = START - STEP * (HISTORY + 1000)
     for found in happenings(readings(system, draft.fault, chance, start), rare_moments=True):
         incidents.take(found)
@@ -134,7 +137,9 @@ def measure(kinds: Sequence[str], seeds: Sequence[int], learned: bool = False) -
         known = history(system, seed) if system else b""
         for kind in kinds:
             given = scenario(kind, seed, system)
-            incidents = Incidents(IncidentSettings(topology=TopologySettings() if learned else declared(given.system)))
+            incidents = Incidents(
+                IncidentSettings(topology=TopologySettings(learn=True) if learned else declared(given.system))
+            )
             if known:
                 incidents.restore(known)
             outcomes.append(diagnosed(given, incidents))

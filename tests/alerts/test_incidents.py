@@ -20,7 +20,8 @@ SHOP = TopologySettings(
         SourceRule(match="api", depends_on=("db",), owner="team-api"),
         SourceRule(match="db", depends_on=("disk",), owner="team-db"),
         SourceRule(match="mail", owner="team-mail"),
-    )
+    ),
+    learn=True,
 )
 FAR = 100_000.0
 
