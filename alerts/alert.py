@@ -114,6 +114,18 @@ class AlertFeedback(BaseModel):
         return f"{self.effect}: feedback{of}, {iso(self.at)[:10]}, label {self.label}"
 
 
+class PolicyReference(BaseModel):
+    """A version of a document of topic ``policies``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
 class Transition(BaseModel):
     """One step in the life of an alert."""
 
@@ -161,6 +173,11 @@ class Alert(BaseModel):
     signals: tuple[AlertSignal, ...] = Field((), description="Signals that spoke at the alert's peak")
     feedback: tuple[AlertFeedback, ...] = Field((), description="Labels because of which it was raised or retracted")
     expired: bool = Field(False, description="Resolved because nothing was heard of the source for so long")
+    policies: tuple[PolicyReference, ...] = Field(
+        (), description="Applied policies that governed it at its last change"
+    )
+    owner: str | None = Field(None, description="Whom it is for, as the policy says")
+    runbook: str | None = Field(None, description="Where it says what to do, as the policy says")
     summary: str = Field(description="What happened, in one sentence")
     history: tuple[Transition, ...] = ()
 

@@ -18,6 +18,7 @@ def beginning(
     score: Score,
     thresholds: Thresholds,
     *,
+    severity: Severity,
     at: float,
     since: float,
     feedback: tuple[AlertFeedback, ...] = (),
@@ -34,6 +35,8 @@ def beginning(
         What it is part of.
     thresholds
         Those of its kind.
+    severity
+        How much it matters.
     at
         Event time at which it begins.
     since
@@ -49,7 +52,7 @@ def beginning(
         source=source,
         kind=signal.kind,
         state=state,
-        severity=thresholds.severity(signal.p_value),
+        severity=severity,
         started_at=since if signal.started_at is None else min(signal.started_at, since),
         fired_at=at if state is State.FIRING else None,
         updated_at=at,
@@ -71,7 +74,7 @@ def silence(stream: str, source: str, thresholds: Thresholds, last: float, allow
         source=source,
         kind=SILENCE,
         state=State.FIRING,
-        severity=Severity.WARNING,
+        severity=thresholds.bounded(Severity.WARNING),
         started_at=last,
         fired_at=at,
         updated_at=at,

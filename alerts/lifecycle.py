@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from alerts.evidence import strongest_of_each_kind
 from alerts.feedback import Feedback, Outcome
 from alerts.held import HeldBack
 from alerts.onset import Onset
+from alerts.policies import RANGE, Ruling
 from alerts.policy import Policy, Thresholds
 from alerts.signature import NOTEWORTHY_P, Signature, of_signal, of_silence
 from alerts.step import NOTHING, Step
@@ -39,7 +41,7 @@ class Lifecycle:
     stream, source
         What the alerts are about.
     policy
-        Thresholds, gates and budgets.
+        Thresholds, gates and budgets; or with the documents that govern the source.
     feedback
         What people have said of this source; ``None`` if nobody is listened to.
     allowance
@@ -58,27 +60,36 @@ class Lifecycle:
     """
 
     __slots__ = (
-        *("_alerts", "_calm", "_feedback", "_held", "_kinds", "_now"),
-        *("_onset", "_policy", "_source", "_stream", "_telling"),
+        *("_alerts", "_allowance", "_calm", "_feedback", "_held", "_kinds", "_now"),
+        *("_onset", "_policy", "_ruling", "_source", "_stream", "_telling"),
     )
 
     def __init__(
         self,
         stream: str,
         source: str,
-        policy: Policy,
+        policy: Policy | Ruling,
         feedback: Feedback | None = None,
         allowance: Allowance | None = None,
     ) -> None:
-        self._stream, self._source, self._policy = stream, source, policy
-        self._feedback = feedback
-        self._held = HeldBack(policy.budget.per_source_a_day, allowance)
-        self._calm = policy.highest_fire_p
-        self._telling = self._calm if feedback is None else max(self._calm, NOTEWORTHY_P)
-        self._onset = Onset(self._calm)
+        self._stream, self._source = stream, source
+        self._feedback, self._allowance = feedback, allowance
         self._now = float("-inf")
         self._kinds: dict[str, KindMemory] = {}
         self._alerts: dict[str, Alert] = {}
+        ruling = policy if isinstance(policy, Ruling) else Ruling(policy)
+        self._held = HeldBack(ruling.policy.budget.per_source_a_day, allowance)
+        self._onset = Onset(ruling.policy.highest_fire_p)
+        self.govern(ruling)
+
+    def govern(self, ruling: Ruling) -> None:
+        """Let another policy count from now on; alerts that are active go on under it."""
+        self._ruling = ruling
+        policy = self._policy = ruling.policy
+        self._calm = policy.highest_fire_p
+        self._telling = self._calm if self._feedback is None else max(self._calm, NOTEWORTHY_P)
+        self._held = self._held.under(policy.budget.per_source_a_day)
+        self._onset = self._onset.under(self._calm)
 
     @property
     def active(self) -> tuple[Alert, ...]:
@@ -95,7 +106,9 @@ class Lifecycle:
         """Seconds without an event that count as usual because somebody said so."""
         return self._feedback.tolerated_silence if self._feedback is not None else 0.0
 
-    def step(self, t: float, score: Score, event_id: str | None = None) -> Step:
+    def step(
+        self, t: float, score: Score, event_id: str | None = None, readings: Mapping[str, float] | None = None
+    ) -> Step:
         """Take an event's score.
 
         Parameters
@@ -106,15 +119,19 @@ class Lifecycle:
             The detector's verdict.
         event_id
             By which it may be labelled later.
+        readings
+            The event's values, for those that have a valid range.
 
         """
         self._now = max(self._now, t)
         p_value = score.signals[0].p_value if score.signals else 1.0
-        if p_value > self._telling and not (self._alerts or self._held):
+        if p_value > self._telling and not (self._alerts or self._held or self._ruling.values):
             begun = self._onset.of(score.signals)
             return Step((), False, begun) if begun else NOTHING
-        weighed = self._feedback.weigh(score) if self._feedback is not None else None
-        step = self._follow(Weighed(score) if weighed is None else weighed)
+        weighed = (self._feedback.weigh(score) if self._feedback is not None else None) or Weighed(score)
+        if self._ruling.values and readings:  # after feedback, which may not hold it back
+            weighed = replace(weighed, score=self._ruling.with_outside(readings, weighed.score))
+        step = self._follow(weighed)
         if self._feedback is not None and p_value <= NOTEWORTHY_P:
             self._feedback.saw(t, event_id, score, {kind: self._kinds[kind].began for kind in self._concerned(score)})
         return step
@@ -165,7 +182,7 @@ class Lifecycle:
             return ()
         memory.began = last + allowed
         self._look(of_silence(SILENCE, allowed))
-        self._alerts[SILENCE] = silence(self._stream, self._source, thresholds, last, allowed)
+        self._alerts[SILENCE] = self._stamped(silence(self._stream, self._source, thresholds, last, allowed))
         return (self._alerts[SILENCE],)
 
     def heard(self, t: float, *, really: bool = True) -> tuple[Alert, ...]:
@@ -227,7 +244,7 @@ class Lifecycle:
         thresholds, verdict = self._policy.of(kind), None
         if signal is not None and signal.p_value > thresholds.fire_p and kind in weighed.raised:
             signal, verdict = weighed.raised[kind]
-        passes = signal is not None and thresholds.lets_pass(weighed.score, signal)
+        passes = signal is not None and (kind == RANGE or thresholds.lets_pass(weighed.score, signal))
         p_value = signal.p_value if signal is not None and passes else 1.0
         wanted = p_value <= thresholds.fire_p or (passes and verdict is not None)
         alert = self._alerts.get(kind)
@@ -257,12 +274,23 @@ class Lifecycle:
             return  # the one that began at this very time has just ended: an id is never used twice
         memory.disturb()
         at, since = self._now, self._held.since(kind, self._now)
-        if thresholds.fire_after <= 0 and not self._held.lets_fire(kind, signal.p_value, thresholds.fire_p, at):
+        if thresholds.fire_after <= 0 and not self._may_fire(kind, signal.p_value, thresholds):
             return
         memory.began = at
         said = () if verdict is None else (verdict.note("raised", kind, signal.name),)
-        alert = beginning(self._stream, self._source, signal, score, thresholds, at=at, since=since, feedback=said)
-        self._alerts[kind] = alert
+        severity = self._ruling.severity(kind, signal.p_value, signal.name)
+        alert = beginning(
+            self._stream,
+            self._source,
+            signal,
+            score,
+            thresholds,
+            severity=severity,
+            at=at,
+            since=since,
+            feedback=said,
+        )
+        self._alerts[kind] = alert = self._stamped(alert)
         changes.append(alert)
         self._look(of_signal(signal, score))
 
@@ -291,18 +319,29 @@ class Lifecycle:
         if signal is not None:
             self._look(of_signal(signal, score))
             alert = followed(alert, signal, score)
-        severity = max(alert.severity, thresholds.severity(alert.p_value), key=lambda severity: severity.rank)
+        grown = self._ruling.severity(kind, alert.p_value, alert.name if signal is None else signal.name)
+        severity = max(alert.severity, grown, key=lambda severity: severity.rank)
         lasted = alert.state is State.PENDING and self._now - alert.history[0].at >= thresholds.fire_after
-        fires = lasted and self._held.lets_fire(kind, alert.p_value, thresholds.fire_p, self._now)
+        fires = lasted and self._may_fire(kind, alert.p_value, thresholds)
         if fires or severity is not alert.severity:
-            alert = changed(alert, State.FIRING if fires else alert.state, severity, self._now)
+            alert = self._stamped(changed(alert, State.FIRING if fires else alert.state, severity, self._now))
             changes.append(alert)
         self._alerts[kind] = alert
 
     def _end(self, kind: str, state: State = State.RESOLVED) -> Alert:
         alert = self._alerts.pop(kind)
         self._held.release(kind)
-        return changed(alert, state, alert.severity, self._now)
+        return self._stamped(changed(alert, state, alert.severity, self._now))
+
+    def _may_fire(self, kind: str, p_value: float, thresholds: Thresholds) -> bool:
+        """Ask the budgets, of which a value outside of its valid range takes nothing."""
+        return kind == RANGE or self._held.lets_fire(kind, p_value, thresholds.fire_p, self._now)
+
+    def _stamped(self, alert: Alert) -> Alert:
+        """Return an alert with the versions of the policies that govern it."""
+        if self._ruling.versions == alert.policies == ():
+            return alert
+        return alert.model_copy(update=self._ruling.stamp)
 
     def _concerned(self, score: Score) -> set[str]:
         """Return the kinds of alerts that an event is part of."""

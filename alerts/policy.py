@@ -60,12 +60,18 @@ class Thresholds(BaseModel):
     resolve_after_events: int = Field(5, ge=1, description="Normal events in a row after which it resolves")
     warning_p: float = Field(1e-5, gt=0, lt=1, description="p-value at or below which severity is warning")
     critical_p: float = Field(1e-6, gt=0, lt=1, description="p-value at or below which severity is critical")
+    least_severity: Severity = Field(Severity.INFO, description="Severity that every alert has at least")
+    most_severity: Severity = Field(Severity.CRITICAL, description="Severity that no alert exceeds")
     gates: Gates = Field(default_factory=Gates, description="What an anomaly must be besides improbable")
 
     @model_validator(mode="after")
     def _in_order(self) -> Thresholds:
         if self.clear_p < self.fire_p:
             raise ValueError(f"clear_p ({self.clear_p}) must not be below fire_p ({self.fire_p})")
+        if self.least_severity.rank > self.most_severity.rank:
+            raise ValueError(
+                f"least_severity ({self.least_severity}) must not exceed most_severity ({self.most_severity})"
+            )
         return self
 
     def lets_pass(self, score: Score, signal: SignalScore) -> bool:
@@ -82,8 +88,21 @@ class Thresholds(BaseModel):
 
         """
         if p_value <= self.critical_p:
-            return Severity.CRITICAL
-        return Severity.WARNING if p_value <= self.warning_p else Severity.INFO
+            return self.bounded(Severity.CRITICAL)
+        return self.bounded(Severity.WARNING if p_value <= self.warning_p else Severity.INFO)
+
+    def bounded(self, severity: Severity) -> Severity:
+        """Return a severity, or the nearest that there may be.
+
+        Examples
+        --------
+        >>> Thresholds(most_severity="warning").bounded(Severity.CRITICAL).value
+        'warning'
+
+        """
+        if severity.rank > self.most_severity.rank:
+            return self.most_severity
+        return self.least_severity if severity.rank < self.least_severity.rank else severity
 
 
 class BudgetLimits(BaseModel):

@@ -13,6 +13,7 @@ import msgspec
 from pydantic import BaseModel
 
 from alerts.alert import Alert
+from alerts.policies import PolicyVersion
 from streams.dead_letters import DeadLetter
 from streams.decisions import DecisionRecord
 from streams.processor import Output, Record
@@ -26,6 +27,7 @@ VALUES: dict[str, tuple[str, type]] = {
     "telemetry": ("source", TelemetryEvent),
     "transactions": ("account", TransactionEvent),
     "labels": ("id", LabelEvent),
+    "policies": ("name@version", PolicyVersion),
     "scores": ("source", ScoreRecord),
     "decisions": ("account", DecisionRecord),
     "alerts": ("alert id", Alert),
@@ -51,6 +53,21 @@ EVENTS: dict[str, dict[str, Any]] = {
         "currency": "EUR",
     },
     "labels": {"id": "tx-1", "timestamp": "2026-01-09T03:04:05Z", "label": True, "by": "disputes"},
+    "policies": {
+        "name": "pumps",
+        "version": 3,
+        "author": "ann",
+        "reason": "noisy while they are filled",
+        "at": "2026-01-02T03:04:05Z",
+        "policy": {
+            "name": "pumps",
+            "source": "pump-*",
+            "default": {"fire_after": 60, "gates": {"direction": "above", "min_deviation": 2}},
+            "values": {"temperature": {"min": -40, "max": 120, "severity": "critical"}},
+            "owner": "plant-a",
+            "runbook": "https://wiki.example/pumps",
+        },
+    },
 }
 
 INTRODUCTION = """# Topics
@@ -142,7 +159,7 @@ def _rows(model: type) -> Iterator[str]:
 
 
 def _is_input(model: type) -> bool:
-    return model in (TelemetryEvent, TransactionEvent, LabelEvent)
+    return model in (TelemetryEvent, TransactionEvent, LabelEvent, PolicyVersion)
 
 
 def _nested(schema: dict[str, Any], field: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -20,6 +20,8 @@ from streams.codec import Reason, Rejected, misplaced, mistimed
 from streams.dead_letters import dead_letter
 from streams.kept_states import KeptStates
 from streams.peers import PeerSettings
+from streams.policy_book import TOPIC as POLICIES
+from streams.policy_book import PolicyBook
 from streams.processor import Output, Record, Result
 from streams.readings import Reading, ReadingDecoder
 from streams.schemas import EventLimits
@@ -28,6 +30,7 @@ from streams.settings import Settings
 from streams.silences import Silences
 from streams.source import Source, ids_in
 from streams.source_ids import SourceIds
+from streams.source_labels import TOPIC as LABELS
 from streams.source_labels import SourceLabels, take_due
 
 STREAM = "telemetry"
@@ -102,7 +105,7 @@ class TelemetryProcessor:
 
     """
 
-    broadcasts: tuple[str, ...] = ("labels",)
+    broadcasts: tuple[str, ...] = ("labels", "policies")
 
     def __init__(
         self,
@@ -121,6 +124,7 @@ class TelemetryProcessor:
         self._choice = ScoreChoice(settings.scores, settings.anomalous_p, settings.sample)
         a_day = settings.policy.budget.per_stream_a_day
         self._across = AcrossSources(None if a_day is None else a_day / partitions, settings.peers, states)
+        self._policies = PolicyBook(settings.policy, settings.limits, states)
         self._sources = KeptStates(self._new_source, states.get, SOURCE_BYTES)
         self._forgotten: dict[int, Source] = {}
         self._ids = SourceIds(states, ids_in)
@@ -141,14 +145,21 @@ class TelemetryProcessor:
         return result
 
     def absorb(self, records: Sequence[Record]) -> Result:
-        """Take in labels; a source learns them when it has reached their time."""
-        for source in self._labels.absorb(records):
+        """Take in labels, which a source learns when it has reached their time, and policies.
+
+        A policy that cannot be read is told by the partition of the same number, once for all.
+        """
+        result = Result()
+        for source in self._labels.absorb([record for record in records if record.topic == LABELS]):
             self._sources.change(source.name)
-        return Result()
+        for record, wrong in self._policies.absorb([record for record in records if record.topic == POLICIES]):
+            if record.partition == self._partition:
+                self._reject(record, wrong, result)
+        return result
 
     def absorbed(self) -> Mapping[tuple[str, int], int]:
         """Last offset taken in, by broadcast topic and partition."""
-        return dict(self._labels.absorbed)
+        return {**self._labels.absorbed, **self._policies.absorbed}
 
     def tick(self, now: float) -> Result:
         """Say which sources have fallen silent by ``now``, and forget those that have been for long."""
@@ -170,9 +181,10 @@ class TelemetryProcessor:
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """Return the states that have changed since the last call; they must be stored in this order.
 
-        The sources come after the journal of what they did across sources, and before what says that they have done
-        it: how far is known across them, and how far labels have reached them.
+        The sources come after the policies that govern them and the journal of what they did across sources, and before
+        what says that they have done it: how far is known across them, and how far labels have reached them.
         """
+        yield from self._policies.changes()
         yield from self._across.changes_before()
         yield from self._ids.changes_before(self._ids_now)
         yield from self._sources.changes()
@@ -193,8 +205,10 @@ class TelemetryProcessor:
         return self._sources.put_away(down_to)
 
     def _new_source(self, name: str) -> Source:
-        lifecycle = Lifecycle(STREAM, name, self._settings.policy, Feedback(STREAM, name), self._across.allowance)
-        return Source(name, self._make_detector(), lifecycle, self._settings.peers.after_events)
+        beneath = self._policies.beneath
+        lifecycle = Lifecycle(STREAM, name, beneath, Feedback(STREAM, name), self._across.allowance)
+        after_events = self._settings.peers.after_events
+        return Source(name, self._make_detector(), lifecycle, after_events, self._policies.govern)
 
     def _restored(self, name: str, state: bytes) -> Source:
         source = self._new_source(name)
@@ -312,7 +326,9 @@ class TelemetryProcessor:
             self._end_silence(taken, result)
         if score is None:
             return
-        step = source.lifecycle.step(time, score, event.event_id)
+        if self._policies:  # of a silence before this event decided those before it
+            self._policies.govern(source, taken.heard)
+        step = source.lifecycle.step(time, score, event.event_id, event.values)
         if event.event_id is not None and score.p_value <= NOTEWORTHY_P:
             self._labels.appeared(source, (event.event_id,))
         result.scores.append(score.anomaly_score)
