@@ -10,6 +10,9 @@ from detectors.score import Score, SignalScore
 
 SILENCE = "silence"
 
+MOST_STEPS = 64
+"""Steps that an alert's history tells."""
+
 
 def beginning(
     stream: str,
@@ -55,6 +58,7 @@ def beginning(
         severity=severity,
         started_at=since if signal.started_at is None else min(signal.started_at, since),
         fired_at=at if state is State.FIRING else None,
+        waiting_since=at if state is State.FIRING else None,
         updated_at=at,
         history=(Transition(state=state, at=at),),
         summary="",
@@ -77,6 +81,7 @@ def silence(stream: str, source: str, thresholds: Thresholds, last: float, allow
         severity=thresholds.bounded(Severity.WARNING),
         started_at=last,
         fired_at=at,
+        waiting_since=at,
         updated_at=at,
         anomaly_score=1.0 - thresholds.fire_p,
         p_value=thresholds.fire_p,
@@ -94,18 +99,28 @@ def followed(alert: Alert, signal: SignalScore, score: Score) -> Alert:
 
 
 def changed(alert: Alert, state: State, severity: Severity, at: float) -> Alert:
-    """Return the next version of an alert."""
-    update: dict[str, object] = {
-        "state": state,
-        "severity": severity,
-        "version": alert.version + 1,
-        "updated_at": at,
-    }
+    """Return the next version of an alert: in another state, more severe, or both."""
+    update: dict[str, object] = {"state": state, "severity": severity}
+    steps = []
+    if severity is not alert.severity:
+        steps.append(Transition(state=state, at=at, what="severity", note=severity.value))
     if state is not alert.state:
-        update["history"] = (*alert.history, Transition(state=state, at=at))
+        steps.append(Transition(state=state, at=at))
         if state is State.FIRING:
-            update["fired_at"] = at
+            update |= {"fired_at": at, "waiting_since": at}
         elif state.over:
-            update["resolved_at"] = at
-    alert = alert.model_copy(update=update)
+            update |= {"resolved_at": at, "waiting_since": None}
+    alert = stepped(alert, at, *steps, **update)
     return alert.model_copy(update={"summary": summarise(alert)})
+
+
+def stepped(alert: Alert, at: float, *steps: Transition, **update: object) -> Alert:
+    """Return the next version of an alert, whose history tells these steps.
+
+    Of a long history the beginning and the newest steps are kept.
+    """
+    history = (*alert.history, *steps)
+    if len(history) > MOST_STEPS:
+        history = (history[0], *history[1 - MOST_STEPS :])
+    more = {"version": alert.version + 1, "updated_at": at, "history": history}
+    return alert.model_copy(update=update | more)

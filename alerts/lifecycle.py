@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 
 from alerts.alert import Alert, State
+from alerts.attention import flaps, urged
 from alerts.budget import Allowance
 from alerts.calm import KindMemory
 from alerts.changes import SILENCE, beginning, changed, followed, silence
+from alerts.commands import Command, obeyed
 from alerts.evidence import strongest_of_each_kind
 from alerts.feedback import Feedback, Outcome
 from alerts.held import HeldBack
@@ -23,14 +25,18 @@ from alerts.step import NOTHING, Step
 from alerts.verdict import Label, Verdict, Weighed
 from detectors.score import Score, SignalScore
 
+LASTING = (State.FIRING, State.ACKNOWLEDGED)
+"""States of an alert whose anomaly goes on."""
+
 
 class Lifecycle:
     """All alerts of one source: one at a time for each kind.
 
     An alert begins when a signal of its kind falls to ``fire_p`` and passes the gates. It is *pending* for
     ``fire_after`` seconds, then *firing*; it is *resolved* once its p-value has stayed above ``clear_p`` for
-    ``resolve_after`` seconds and ``resolve_after_events`` events. What begins after that is a new alert
-    with an id of its own. Time never goes back: an event older than the newest one counts as of its time.
+    ``resolve_after`` seconds and ``resolve_after_events`` events. *Acknowledged*, it goes on as one that fires, but is
+    neither said again nor escalated. What begins after its end is a new alert with an id of its own. Time never goes
+    back: an event older than the newest one counts as of its time.
 
     Feedback decides first: what people called normal is left out, what they missed is worth an alert. Before an alert
     fires, whether of itself or because of feedback, the source's budget is asked, then the stream's. What they hold
@@ -168,6 +174,17 @@ class Lifecycle:
                     changes.append(self._end(kind, State.RETRACTED))
         return outcome, tuple(changes)
 
+    def command(self, command: Command) -> tuple[Alert, ...]:
+        """Take a command, and return the alert that it has changed, if it has changed any."""
+        for kind, alert in self._alerts.items():
+            if alert.alert_id == command.alert_id:
+                after = obeyed(alert, command, self._now)
+                if after is None:
+                    break
+                self._alerts[kind] = after
+                return (after,)
+        return ()
+
     def silent(self, last: float, allowed: float) -> tuple[Alert, ...]:
         """Say that the source has sent nothing since ``last`` for longer than ``allowed`` seconds.
 
@@ -236,7 +253,7 @@ class Lifecycle:
         for kind in sorted(strongest.keys() | self._alerts.keys() | before.keys() | weighed.held.keys()):
             if kind != SILENCE:
                 self._step_kind(kind, strongest.get(kind), weighed, changes)
-        firing = any(alert.state is State.FIRING for alert in (*self._alerts.values(), *changes))
+        firing = any(alert.state in LASTING for alert in (*self._alerts.values(), *changes))
         newly_held = tuple(by for kind, by in self._held.reasons.items() if kind not in before)
         return Step(tuple(changes), firing, onset, self._held.reason, newly_held, weighed.notes)
 
@@ -254,11 +271,13 @@ class Lifecycle:
             else:
                 self._hold(kind, p_value, weighed, thresholds)
         elif p_value > thresholds.clear_p and not wanted:
-            if self._kinds[kind].is_over(p_value, thresholds, self._now) or alert.state is State.PENDING:
+            over = self._kinds[kind].is_over(p_value, thresholds, self._now, flapping=alert.flapping)
+            if over or alert.state is State.PENDING:
                 changes.append(self._end(kind))
         else:
             self._kinds[kind].disturb()
             self._go_on(kind, alert, signal, weighed.score, thresholds, changes)
+        self._urge(kind, thresholds, changes)
 
     def _begin(
         self,
@@ -290,6 +309,8 @@ class Lifecycle:
             since=since,
             feedback=said,
         )
+        if alert.state is State.FIRING and flaps(memory, thresholds, at):
+            alert = alert.model_copy(update={"flapping": True})
         self._alerts[kind] = alert = self._stamped(alert)
         changes.append(alert)
         self._look(of_signal(signal, score))
@@ -323,10 +344,20 @@ class Lifecycle:
         severity = max(alert.severity, grown, key=lambda severity: severity.rank)
         lasted = alert.state is State.PENDING and self._now - alert.history[0].at >= thresholds.fire_after
         fires = lasted and self._may_fire(kind, alert.p_value, thresholds)
+        if fires and flaps(self._kinds[kind], thresholds, self._now):
+            alert = alert.model_copy(update={"flapping": True})
         if fires or severity is not alert.severity:
             alert = self._stamped(changed(alert, State.FIRING if fires else alert.state, severity, self._now))
             changes.append(alert)
         self._alerts[kind] = alert
+
+    def _urge(self, kind: str, thresholds: Thresholds, changes: list[Alert]) -> None:
+        """Say an alert again that nobody acknowledges, or escalate it, when that is due."""
+        alert = self._alerts.get(kind)
+        again = None if alert is None else urged(alert, thresholds, self._now)
+        if again is not None:
+            self._alerts[kind] = again = self._stamped(again)
+            changes.append(again)
 
     def _end(self, kind: str, state: State = State.RESOLVED) -> Alert:
         alert = self._alerts.pop(kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -62,6 +63,18 @@ class Thresholds(BaseModel):
     critical_p: float = Field(1e-6, gt=0, lt=1, description="p-value at or below which severity is critical")
     least_severity: Severity = Field(Severity.INFO, description="Severity that every alert has at least")
     most_severity: Severity = Field(Severity.CRITICAL, description="Severity that no alert exceeds")
+    flap_after: int | None = Field(
+        None, ge=2, le=100, description="Alerts within `flap_window` from which on one counts as flapping"
+    )
+    flap_window: float = Field(
+        3600.0, gt=0, description="Seconds for `flap_after`; one that flaps ends only after as long a calm"
+    )
+    remind_every: float | None = Field(
+        None, gt=0, description="Seconds after which a firing alert is said again, unless it is acknowledged"
+    )
+    escalate_after: tuple[float, ...] = Field(
+        (), max_length=10, description="Seconds of firing without acknowledgement after which it reaches level 1, 2, …"
+    )
     gates: Gates = Field(default_factory=Gates, description="What an anomaly must be besides improbable")
 
     @model_validator(mode="after")
@@ -72,6 +85,8 @@ class Thresholds(BaseModel):
             raise ValueError(
                 f"least_severity ({self.least_severity}) must not exceed most_severity ({self.most_severity})"
             )
+        if any(second <= first for first, second in pairwise((0.0, *self.escalate_after))):
+            raise ValueError("escalate_after must rise: each level comes later than the one before")
         return self
 
     def lets_pass(self, score: Score, signal: SignalScore) -> bool:

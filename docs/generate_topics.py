@@ -17,7 +17,7 @@ from alerts.policies import PolicyVersion
 from streams.dead_letters import DeadLetter
 from streams.decisions import DecisionRecord
 from streams.processor import Output, Record
-from streams.schemas import LabelEvent, TelemetryEvent, TransactionEvent
+from streams.schemas import CommandEvent, LabelEvent, TelemetryEvent, TransactionEvent
 from streams.scores import ScoreRecord
 from streams.topics import DAY_MS, TopicSettings, topic_specs
 from tocsin.config import Configuration
@@ -28,6 +28,7 @@ VALUES: dict[str, tuple[str, type]] = {
     "transactions": ("account", TransactionEvent),
     "labels": ("id", LabelEvent),
     "policies": ("name@version", PolicyVersion),
+    "commands": ("alert id", CommandEvent),
     "scores": ("source", ScoreRecord),
     "decisions": ("account", DecisionRecord),
     "alerts": ("alert id", Alert),
@@ -67,6 +68,14 @@ EVENTS: dict[str, dict[str, Any]] = {
             "owner": "plant-a",
             "runbook": "https://wiki.example/pumps",
         },
+    },
+    "commands": {
+        "alert_id": "1a3d819cb05b264e8214",
+        "source": "pump-7",
+        "command": "acknowledge",
+        "by": "ann",
+        "comment": "I am on it",
+        "timestamp": "2026-01-02T03:04:05Z",
     },
 }
 
@@ -159,7 +168,7 @@ def _rows(model: type) -> Iterator[str]:
 
 
 def _is_input(model: type) -> bool:
-    return model in (TelemetryEvent, TransactionEvent, LabelEvent, PolicyVersion)
+    return model in (TelemetryEvent, TransactionEvent, LabelEvent, PolicyVersion, CommandEvent)
 
 
 def _nested(schema: dict[str, Any], field: dict[str, Any]) -> Iterator[dict[str, Any]]:

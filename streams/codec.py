@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from alerts.policies import PolicyVersion
 from streams.processor import Record
-from streams.schemas import EventLimits, LabelEvent, TelemetryEvent, TransactionEvent
+from streams.schemas import CommandEvent, EventLimits, LabelEvent, TelemetryEvent, TransactionEvent
 
 
 class Reason(StrEnum):
@@ -51,7 +51,7 @@ class Rejected:
 E = TypeVar("E", bound=BaseModel)
 
 _ADAPTERS: dict[type[BaseModel], TypeAdapter[Any]] = {
-    model: TypeAdapter(model) for model in (TelemetryEvent, TransactionEvent, LabelEvent, PolicyVersion)
+    model: TypeAdapter(model) for model in (TelemetryEvent, TransactionEvent, LabelEvent, PolicyVersion, CommandEvent)
 }
 
 _REASONS = {

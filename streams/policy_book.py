@@ -15,14 +15,12 @@ from detectors.base import SnapshotError
 from streams.codec import Rejected, decode
 from streams.processor import Record
 from streams.schemas import EventLimits
+from streams.settling import SETTLING
 from streams.state_keys import reserved
 
 TOPIC = "policies"
 KEY = reserved("policies")
 FORMAT = 1
-
-SETTLING = 2.0
-"""Seconds by which the clocks of those who produce to different topics may differ, without a replay deciding anew."""
 
 KEPT_VERSIONS = 32
 """Versions of one document that are kept in the state; a replay begins at the last checkpoint, and needs one or two."""

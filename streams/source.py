@@ -42,6 +42,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     labels: list[WaitingLabel] = []
     tolerates: float | None = None
     is_silent: bool = False
+    commanded: int = -1
 
 
 class Heard(msgspec.Struct, array_like=True):
@@ -95,13 +96,15 @@ class Source:
         Version of what its peers had learned when it began; ``None`` if it began from nothing.
     labels
         Labels that wait until it has reached their time.
+    commanded
+        Offset of the last command to one of its alerts that it has taken.
     era
         During which its policy was found; ``None`` before the first time.
 
     """
 
     __slots__ = (
-        *("_find_policy", "detector", "era", "event_ids", "events", "heard", "labels", "lifecycle"),
+        *("_find_policy", "commanded", "detector", "era", "event_ids", "events", "heard", "labels", "lifecycle"),
         *("name", "newest", "offset", "prior", "tells_peers_at"),
     )
 
@@ -124,6 +127,7 @@ class Source:
         self.prior: int | None = None
         self.tells_peers_at = tells_peers_at
         self.labels: list[WaitingLabel] = []
+        self.commanded = -1
 
     @property
     def is_silent(self) -> bool:
@@ -172,6 +176,7 @@ class Source:
                 self.labels,
                 self.tolerates,
                 self.is_silent,
+                self.commanded,
             )
         )
 
@@ -188,6 +193,7 @@ class Source:
         _check_format(self.name, snapshot.format)
         self.offset, self.newest, self.heard = snapshot.offset, snapshot.newest, snapshot.heard
         self.event_ids, self.events, self.labels = snapshot.event_ids, snapshot.events, snapshot.labels
+        self.commanded = snapshot.commanded
         self.prior, self.tells_peers_at = snapshot.prior, snapshot.tells_peers_at
         self.detector.restore(snapshot.detector)
         if self._find_policy is not None:  # before its alerts, whose budget is the policy's

@@ -11,9 +11,9 @@ from pydantic import Field
 from streams.settings import KafkaSettings, Settings
 
 DAY_MS = 86_400_000
-INPUTS = ("telemetry", "transactions", "labels", "policies")
+INPUTS = ("telemetry", "transactions", "labels", "policies", "commands")
 
-SAID = ("policies",)
+SAID = ("policies", "commands")
 """Those of one partition: few records, which every worker reads whole."""
 
 
@@ -51,7 +51,7 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
     Examples
     --------
     >>> [spec.name for spec in topic_specs(TopicSettings())][:5]
-    ['telemetry', 'transactions', 'labels', 'policies', 'scores']
+    ['telemetry', 'transactions', 'labels', 'policies', 'commands']
 
     """
 
@@ -59,14 +59,15 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
         return {"cleanup.policy": "delete", "retention.ms": str(round(days * DAY_MS))}
 
     compacted = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(DAY_MS)}
-    said = {**compacted, "message.timestamp.type": "LogAppendTime"}
+    broker_time = {"message.timestamp.type": "LogAppendTime"}
     # A dead letter holds another record, in base64.
     letters = {**kept(settings.label_retention_days), "max.message.bytes": str(2 * 1024 * 1024)}
     topics = (
         ("telemetry", "readings of sources, in", kept(settings.input_retention_days)),
         ("transactions", "transactions of accounts, in", kept(settings.input_retention_days)),
         ("labels", "the truth about transactions, events and alerts, in", kept(settings.label_retention_days)),
-        ("policies", "versions of policies, in", said),
+        ("policies", "versions of policies, in", compacted | broker_time),
+        ("commands", "what people say to alerts, in", kept(settings.label_retention_days) | broker_time),
         ("scores", "a score per event, out", kept(settings.output_retention_days)),
         ("decisions", "a decision per transaction, out", kept(settings.output_retention_days)),
         ("alerts", "the present state of each alert, out", compacted),

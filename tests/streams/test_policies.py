@@ -8,11 +8,11 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.streams.told import Told
 
-from streams.policy_book import SETTLING
 from streams.processor import Output, Record
+from streams.settling import SETTLING
 from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from tests.streams.told import Told
 
 START = 1_767_225_600.0
 SOURCES = ("pump-7", "fan-1")
@@ -48,9 +48,19 @@ def alerts(outputs: list[Output]) -> list[dict[str, Any]]:
 def test_a_version_counts_for_events_produced_after_it_and_for_its_sources_only():
     processor = new()
     processor.absorb([policy(0, 15.0, source="pump-*", owner="plant", default={"fire_p": 1e-9})])
-    odd = [("pump-8", 1e-6, 1.0), ("pump-7", 1.0, 1.0), ("pump-7", 1e-6, 1.0), ("fan-1", 1e-6, 1.0), ("pump-7", 1e-10, 1.0)]
+    odd = [
+        ("pump-8", 1e-6, 1.0),
+        ("pump-7", 1.0, 1.0),
+        ("pump-7", 1e-6, 1.0),
+        ("fan-1", 1e-6, 1.0),
+        ("pump-7", 1e-10, 1.0),
+    ]
     told = alerts(processor.process(telemetry(*odd)).outputs)
-    assert [(alert["source"], alert["owner"]) for alert in told] == [("pump-8", None), ("fan-1", None), ("pump-7", "plant")]
+    assert [(alert["source"], alert["owner"]) for alert in told] == [
+        ("pump-8", None),
+        ("fan-1", None),
+        ("pump-7", "plant"),
+    ]
     assert told[-1]["policies"] == [{"name": "pumps", "version": 1}]
 
 

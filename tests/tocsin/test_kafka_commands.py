@@ -12,6 +12,7 @@ INPUTS_AND_OUTPUTS = {
     "transactions",
     "labels",
     "policies",
+    "commands",
     "scores",
     "decisions",
     "alerts",

@@ -11,6 +11,7 @@ import typer
 import typer.main
 
 from tocsin.cli import (
+    alerts,
     backtest,
     bench,
     broker,
@@ -48,6 +49,7 @@ app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
 app.add_typer(produce.app, name="produce")
 app.command("label")(label.label)
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(policy.app, name="policy")
 app.command("tail")(tail.tail)
 app.add_typer(topics.app, name="topics")
