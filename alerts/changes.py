@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerts.alert import Alert, AlertFeedback, Severity, State, Transition, alert_id
 from alerts.evidence import evidence
-from alerts.policy import Thresholds
+from alerts.policies import Ruling
 from alerts.summary import silence_sentence, summarise
 from detectors.score import Score, SignalScore
 
@@ -19,9 +19,8 @@ def beginning(
     source: str,
     signal: SignalScore,
     score: Score,
-    thresholds: Thresholds,
+    ruling: Ruling,
     *,
-    severity: Severity,
     at: float,
     since: float,
     feedback: tuple[AlertFeedback, ...] = (),
@@ -36,10 +35,8 @@ def beginning(
         The signal that raises it.
     score
         What it is part of.
-    thresholds
-        Those of its kind.
-    severity
-        How much it matters.
+    ruling
+        What governs the source.
     at
         Event time at which it begins.
     since
@@ -48,14 +45,14 @@ def beginning(
         Labels because of which it is raised.
 
     """
-    state = State.PENDING if thresholds.fire_after > 0 else State.FIRING
+    state = State.PENDING if ruling.policy.of(signal.kind).fire_after > 0 else State.FIRING
     alert = Alert(
         alert_id=alert_id(stream, source, signal.kind, at),
         stream=stream,
         source=source,
         kind=signal.kind,
         state=state,
-        severity=severity,
+        severity=ruling.severity(signal.kind, signal.p_value, signal.name),
         started_at=since if signal.started_at is None else min(signal.started_at, since),
         fired_at=at if state is State.FIRING else None,
         waiting_since=at if state is State.FIRING else None,
@@ -66,13 +63,13 @@ def beginning(
         p_value=signal.p_value,
         feedback=feedback,
     ).model_copy(update=evidence(signal, score))
-    return alert.model_copy(update={"summary": summarise(alert)})
+    return ruling.stamped(alert.model_copy(update={"summary": summarise(alert)}))
 
 
-def silence(stream: str, source: str, thresholds: Thresholds, last: float, allowed: float) -> Alert:
+def silence(stream: str, source: str, ruling: Ruling, last: float, allowed: float) -> Alert:
     """Return the alert of a source that has sent nothing since ``last`` for longer than ``allowed`` seconds."""
-    at = last + allowed
-    return Alert(
+    at, thresholds = last + allowed, ruling.policy.of(SILENCE)
+    alert = Alert(
         alert_id=alert_id(stream, source, SILENCE, at),
         stream=stream,
         source=source,
@@ -88,6 +85,7 @@ def silence(stream: str, source: str, thresholds: Thresholds, last: float, allow
         summary=silence_sentence(source, last, allowed),
         history=(Transition(state=State.FIRING, at=at),),
     )
+    return ruling.stamped(alert)
 
 
 def followed(alert: Alert, signal: SignalScore, score: Score) -> Alert:

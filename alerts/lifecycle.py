@@ -94,6 +94,8 @@ class Lifecycle:
         policy = self._policy = ruling.policy
         self._calm = policy.highest_fire_p
         self._telling = self._calm if self._feedback is None else max(self._calm, NOTEWORTHY_P)
+        if ruling.values:  # any event may be outside of a valid range
+            self._telling = 1.0
         self._held = self._held.under(policy.budget.per_source_a_day)
         self._onset = self._onset.under(self._calm)
 
@@ -131,7 +133,7 @@ class Lifecycle:
         """
         self._now = max(self._now, t)
         p_value = score.signals[0].p_value if score.signals else 1.0
-        if p_value > self._telling and not (self._alerts or self._held or self._ruling.values):
+        if p_value > self._telling and not (self._alerts or self._held):
             begun = self._onset.of(score.signals)
             return Step((), False, begun) if begun else NOTHING
         weighed = (self._feedback.weigh(score) if self._feedback is not None else None) or Weighed(score)
@@ -176,14 +178,12 @@ class Lifecycle:
 
     def command(self, command: Command) -> tuple[Alert, ...]:
         """Take a command, and return the alert that it has changed, if it has changed any."""
-        for kind, alert in self._alerts.items():
-            if alert.alert_id == command.alert_id:
-                after = obeyed(alert, command, self._now)
-                if after is None:
-                    break
-                self._alerts[kind] = after
-                return (after,)
-        return ()
+        changes: list[Alert] = []
+        for kind, alert in tuple(self._alerts.items()):
+            after = obeyed(alert, command, self._now) if alert.alert_id == command.alert_id else None
+            if after is not None:
+                self._put(kind, after, changes)
+        return tuple(changes)
 
     def silent(self, last: float, allowed: float) -> tuple[Alert, ...]:
         """Say that the source has sent nothing since ``last`` for longer than ``allowed`` seconds.
@@ -199,7 +199,7 @@ class Lifecycle:
             return ()
         memory.began = last + allowed
         self._look(of_silence(SILENCE, allowed))
-        self._alerts[SILENCE] = self._stamped(silence(self._stream, self._source, thresholds, last, allowed))
+        self._alerts[SILENCE] = silence(self._stream, self._source, self._ruling, last, allowed)
         return (self._alerts[SILENCE],)
 
     def heard(self, t: float, *, really: bool = True) -> tuple[Alert, ...]:
@@ -297,22 +297,10 @@ class Lifecycle:
             return
         memory.began = at
         said = () if verdict is None else (verdict.note("raised", kind, signal.name),)
-        severity = self._ruling.severity(kind, signal.p_value, signal.name)
-        alert = beginning(
-            self._stream,
-            self._source,
-            signal,
-            score,
-            thresholds,
-            severity=severity,
-            at=at,
-            since=since,
-            feedback=said,
-        )
+        alert = beginning(self._stream, self._source, signal, score, self._ruling, at=at, since=since, feedback=said)
         if alert.state is State.FIRING and flaps(memory, thresholds, at):
             alert = alert.model_copy(update={"flapping": True})
-        self._alerts[kind] = alert = self._stamped(alert)
-        changes.append(alert)
+        self._put(kind, alert, changes)
         self._look(of_signal(signal, score))
 
     def _hold(self, kind: str, p_value: float, weighed: Weighed, thresholds: Thresholds) -> None:
@@ -346,33 +334,30 @@ class Lifecycle:
         fires = lasted and self._may_fire(kind, alert.p_value, thresholds)
         if fires and flaps(self._kinds[kind], thresholds, self._now):
             alert = alert.model_copy(update={"flapping": True})
-        if fires or severity is not alert.severity:
-            alert = self._stamped(changed(alert, State.FIRING if fires else alert.state, severity, self._now))
-            changes.append(alert)
         self._alerts[kind] = alert
+        if fires or severity is not alert.severity:
+            self._put(kind, changed(alert, State.FIRING if fires else alert.state, severity, self._now), changes)
 
     def _urge(self, kind: str, thresholds: Thresholds, changes: list[Alert]) -> None:
         """Say an alert again that nobody acknowledges, or escalate it, when that is due."""
         alert = self._alerts.get(kind)
         again = None if alert is None else urged(alert, thresholds, self._now)
         if again is not None:
-            self._alerts[kind] = again = self._stamped(again)
-            changes.append(again)
+            self._put(kind, again, changes)
+
+    def _put(self, kind: str, alert: Alert, changes: list[Alert]) -> None:
+        """Publish the next version of an alert that goes on."""
+        self._alerts[kind] = alert = self._ruling.stamped(alert)
+        changes.append(alert)
 
     def _end(self, kind: str, state: State = State.RESOLVED) -> Alert:
         alert = self._alerts.pop(kind)
         self._held.release(kind)
-        return self._stamped(changed(alert, state, alert.severity, self._now))
+        return self._ruling.stamped(changed(alert, state, alert.severity, self._now))
 
     def _may_fire(self, kind: str, p_value: float, thresholds: Thresholds) -> bool:
         """Ask the budgets, of which a value outside of its valid range takes nothing."""
         return kind == RANGE or self._held.lets_fire(kind, p_value, thresholds.fire_p, self._now)
-
-    def _stamped(self, alert: Alert) -> Alert:
-        """Return an alert with the versions of the policies that govern it."""
-        if self._ruling.versions == alert.policies == ():
-            return alert
-        return alert.model_copy(update=self._ruling.stamp)
 
     def _concerned(self, score: Score) -> set[str]:
         """Return the kinds of alerts that an event is part of."""

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from alerts.alert import PolicyReference, Severity, Time
+from alerts.alert import Alert, PolicyReference, Severity, Time
 from alerts.policy import Policy, Thresholds
 from detectors.score import Score, SignalScore, ValueExplanation
 
@@ -175,10 +175,11 @@ class Ruling:
     owner: str | None = None
     runbook: str | None = None
 
-    @cached_property
-    def stamp(self) -> dict[str, object]:
-        """What alerts carry of it."""
-        return {"policies": self.versions, "owner": self.owner, "runbook": self.runbook}
+    def stamped(self, alert: Alert) -> Alert:
+        """Return an alert that says what governs it."""
+        if self.versions == alert.policies == ():
+            return alert
+        return alert.model_copy(update={"policies": self.versions, "owner": self.owner, "runbook": self.runbook})
 
     def with_outside(self, readings: Mapping[str, float], score: Score) -> Score:
         """Return a score with a signal for the value that is outside of its valid range, if any is.

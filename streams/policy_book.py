@@ -77,6 +77,8 @@ class PolicyBook:
     ----------
     absorbed
         Last offset taken in, by topic and partition.
+    applied
+        The versions; none while nobody has applied any.
     beneath
         What governs a source that no document is about.
 
@@ -97,7 +99,7 @@ class PolicyBook:
     def __init__(self, configured: Policy, limits: EventLimits, states: Mapping[str, bytes]) -> None:
         self._configured, self._limits = configured, limits
         self.absorbed: dict[tuple[str, int], int] = {}
-        self._applied: list[_Applied] = []
+        self.applied: list[_Applied] = []
         self._versions: dict[bytes, PolicyVersion] = {}
         self.beneath = Ruling(configured)
         self._rulings: dict[tuple[bytes, ...], Ruling] = {(): self.beneath}
@@ -105,9 +107,6 @@ class PolicyBook:
             self._restore(stored)
         self._stored = dict(self.absorbed)
         self._divide()
-
-    def __bool__(self) -> bool:
-        return bool(self._applied)
 
     def absorb(self, records: Sequence[Record]) -> Iterator[tuple[Record, Rejected]]:
         """Take in records of the topic, and yield those that cannot be taken; what was before them goes on."""
@@ -122,7 +121,7 @@ class PolicyBook:
                 yield record, version
                 continue
             after = record.timestamp + SETTLING if record.timestamp >= 0 else -math.inf
-            self._applied.append(_Applied(after, record.offset, version.encode()))
+            self.applied.append(_Applied(after, record.offset, version.encode()))
             changed = True
         if changed:
             self._forget_old()
@@ -153,7 +152,7 @@ class PolicyBook:
         if self.absorbed != self._stored:
             self._stored = dict(self.absorbed)
             absorbed = [(*place, offset) for place, offset in sorted(self.absorbed.items())]
-            yield KEY, msgspec.msgpack.encode(_State(FORMAT, absorbed, self._applied))
+            yield KEY, msgspec.msgpack.encode(_State(FORMAT, absorbed, self.applied))
 
     def _ruling(self, era: _Era, name: str) -> Ruling:
         about = [pair for pair in era.versions if pair[1].policy is not None and pair[1].policy.matches(name)]
@@ -165,9 +164,9 @@ class PolicyBook:
 
     def _divide(self) -> None:
         """Find the times between which the same versions are in force."""
-        versions = {one.value: self._versions.get(one.value) or _version(one) for one in self._applied}
+        versions = {one.value: self._versions.get(one.value) or _version(one) for one in self.applied}
         self._versions = versions
-        applied = sorted(self._applied, key=lambda one: (one.counts_after, one.offset))
+        applied = sorted(self.applied, key=lambda one: (one.counts_after, one.offset))
         self._beginnings = sorted({one.counts_after for one in applied})
         self._eras = [_Era([])]
         for beginning in self._beginnings:
@@ -175,9 +174,9 @@ class PolicyBook:
 
     def _forget_old(self) -> None:
         kept: dict[str, list[_Applied]] = {}
-        for one in self._applied:
+        for one in self.applied:
             kept.setdefault(_version(one).name, []).append(one)
-        self._applied = sorted((one for found in kept.values() for one in found[-KEPT_VERSIONS:]), key=_offset)
+        self.applied = sorted((one for found in kept.values() for one in found[-KEPT_VERSIONS:]), key=_offset)
 
     def _restore(self, stored: bytes) -> None:
         try:
@@ -190,7 +189,7 @@ class PolicyBook:
                 " wrote it, or reset the state"
             )
         self.absorbed = {(topic, partition): offset for topic, partition, offset in state.absorbed}
-        self._applied = state.applied
+        self.applied = state.applied
 
 
 def _version(applied: _Applied) -> PolicyVersion:

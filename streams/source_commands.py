@@ -50,18 +50,22 @@ class SourceCommands:
     exists
         Says whether this partition has a source.
 
+    Attributes
+    ----------
+    absorbed
+        Last offset taken in, by topic and partition.
+    waiting
+        Those that are not yet due, by source.
+
     """
 
     def __init__(self, limits: EventLimits, states: Mapping[str, bytes], exists: Callable[[str], bool]) -> None:
         self._limits, self._exists = limits, exists
-        self._waiting: dict[str, list[WaitingCommand]] = {}
+        self.waiting: dict[str, list[WaitingCommand]] = {}
         self.absorbed: dict[tuple[str, int], int] = {}
         if (stored := states.get(KEY)) is not None:
             self._restore(stored)
         self._stored = self._settled()
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
 
     def absorb(self, records: Sequence[Record]) -> Iterator[tuple[Record, Rejected]]:
         """Take in records of the topic, and yield those that cannot be taken."""
@@ -76,7 +80,7 @@ class SourceCommands:
                 continue
             command = Command(event.time, event.command, event.alert_id, event.by, event.comment, event.assignee)
             waiting = WaitingCommand(record.offset, record.timestamp + SETTLING, command)
-            self._waiting.setdefault(event.source, []).append(waiting)
+            self.waiting.setdefault(event.source, []).append(waiting)
 
     def due(self, source: str, now: float) -> list[WaitingCommand]:
         """Take out the commands to a source's alerts that are due, in their order.
@@ -89,20 +93,20 @@ class SourceCommands:
             Time of production that it has come to, epoch seconds.
 
         """
-        waiting = self._waiting.get(source)
+        waiting = self.waiting.get(source)
         if waiting is None:
             return []
         due = [one for one in waiting if one.due_after < now]
         left = [one for one in waiting if one.due_after >= now]
         if left:
-            self._waiting[source] = left
+            self.waiting[source] = left
         else:
-            del self._waiting[source]
+            del self.waiting[source]
         return due
 
     def awaited(self, now: float) -> list[str]:
         """Return the sources of this partition to whose alerts something is due, and forget what is due to others."""
-        due = sorted(name for name, waiting in self._waiting.items() if waiting[0].due_after < now)
+        due = sorted(name for name, waiting in self.waiting.items() if waiting[0].due_after < now)
         found = [name for name in due if self._exists(name)]
         for name in set(due) - set(found):
             self.due(name, now)
@@ -113,7 +117,7 @@ class SourceCommands:
 
         An alert is there before a command to it, and so are the events of its source.
         """
-        if self._waiting:
+        if self.waiting:
             self.awaited(max(record.timestamp for record in records))
 
     def changes(self) -> Iterator[tuple[str, bytes]]:
@@ -125,7 +129,7 @@ class SourceCommands:
             yield KEY, msgspec.msgpack.encode(state)
 
     def _settled(self) -> dict[tuple[str, int], int]:
-        waiting = [one.offset for found in self._waiting.values() for one in found]
+        waiting = [one.offset for found in self.waiting.values() for one in found]
         first = min(waiting, default=None)
         return {place: offset if first is None else min(offset, first - 1) for place, offset in self.absorbed.items()}
 

@@ -183,7 +183,7 @@ class TelemetryProcessor:
                 self._sources.forget(source.name)
                 self._ids.touch(source.name)
                 result.forgotten += 1
-        for name in self._commands.awaited(now) if self._commands else ():
+        for name in self._commands.awaited(now) if self._commands.waiting else ():
             source = self._sources.change(name)
             cause = Record(STREAM, self._partition, source.offset, source.heard, None, None)
             self._obey(source, now, cause, result)
@@ -336,11 +336,11 @@ class TelemetryProcessor:
             self._learn_labels(taken, result)
         if source.lifecycle.is_silent or (taken.silent_after is not None and time - taken.newest > taken.silent_after):
             self._end_silence(taken, result)
-        elif self._commands:
+        elif self._commands.waiting:
             self._obey(source, taken.heard, record, result)
         if score is None:
             return
-        if self._policies:  # of a silence before this event decided those before it
+        if self._policies.applied:  # of a silence before this event decided those before it
             self._policies.govern(source, taken.heard)
         step = source.lifecycle.step(time, score, event.event_id, event.values)
         if event.event_id is not None and score.p_value <= NOTEWORTHY_P:
@@ -377,7 +377,7 @@ class TelemetryProcessor:
         silent = allowed is not None and taken.time - taken.newest > allowed
         if silent and allowed is not None:
             self._publish(source, source.lifecycle.silent(taken.newest, allowed), taken.record, result)
-        if self._commands:  # what was said to the silence while it lasted
+        if self._commands.waiting:  # what was said to the silence while it lasted
             self._obey(source, taken.heard, taken.record, result)
         self._publish(source, source.lifecycle.heard(taken.time, really=silent), taken.record, result)
 

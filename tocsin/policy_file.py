@@ -16,10 +16,12 @@ class PolicyFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    policies: tuple[PolicyDocument, ...] = Field(min_length=1, description="The documents; each name once")
+    policies: tuple[PolicyDocument, ...] = Field(description="The documents; each name once")
 
     @model_validator(mode="after")
     def _names_once(self) -> PolicyFile:
+        if not self.policies:
+            raise ValueError("policies: there are none; `tocsin policy withdraw NAME` takes one back")
         names = [document.name for document in self.policies]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -39,6 +41,11 @@ def read_policies(file: Path) -> tuple[PolicyDocument, ...]:
     try:
         return load_settings(PolicyFile, file, {}).policies
     except ConfigurationError as error:
-        # The same words as for the configuration, but for the environment, which has no say here.
-        problems = [Problem(one.place, one.path, one.reason.split(", or set TOCSIN_")[0]) for one in error.problems]
-        raise ConfigurationError(*problems) from None
+        raise ConfigurationError(
+            *(Problem(one.place, one.path, _of_this(one.reason)) for one in error.problems)
+        ) from None
+
+
+def _of_this(reason: str) -> str:
+    """Leave out what is true of the configuration only: the environment has no say here, nor has --config."""
+    return reason.partition(", or set TOCSIN_")[0].removesuffix("; name another file with --config")

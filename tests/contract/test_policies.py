@@ -1,4 +1,4 @@
-"""Policies on a real Kafka: applied while a worker runs, and the same after it was killed."""
+"""Policies and commands on a real Kafka: taken while a worker runs, and the same after it was killed."""
 
 from __future__ import annotations
 
@@ -41,10 +41,15 @@ def test_an_applied_policy_governs_a_running_worker_and_one_that_was_killed(serv
     send(5, last=26.0)
     service.read("alerts", at_least=1)
     assert ranges() == [("firing", "pumps@1", "plant")]
+    (alert_id,) = (key for key, alert in service.final_alerts().items() if alert["kind"] == "range")
+    service.tocsin("alerts", "ack", alert_id, "--by", "ann")
+    service.read("alerts", at_least=2, quiet=3)  # no event comes any more
+    assert ranges() == [("acknowledged", "pumps@1", "plant")]
     worker.stop(signal.SIGKILL)
     apply("policies: [{name: pumps, source: 'pump-*', values: {x: {max: 30}}, owner: other}]")
     send(6, last=31.0)
     worker.restart()
     worker.wait_until_ready()
-    service.read("alerts", at_least=3)
+    service.read("alerts", at_least=4)
     assert ranges() == [("resolved", "pumps@2", "other"), ("firing", "pumps@2", "other")]
+    assert service.final_alerts()[alert_id]["acknowledged_by"] == "ann"

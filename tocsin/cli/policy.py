@@ -39,7 +39,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the document.
 
 @app.command("apply")
 def apply(
-    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="YAML with the policies.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML with the policies.")],
     author: Author = None,
     reason: Reason = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the file; send nothing.")] = False,
