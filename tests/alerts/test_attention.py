@@ -6,14 +6,16 @@ import itertools
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alerts.alert import Alert, Severity, State
 from alerts.commands import Command
+from alerts.feedback import Feedback
 from alerts.lifecycle import Lifecycle
 from alerts.policy import Policy, Thresholds
+from alerts.verdict import Label
 from detectors.score import Score, SignalScore
 
 NORMAL = Score(1.0, 0.0)
@@ -130,7 +132,8 @@ SCORES = st.builds(odd, st.sampled_from((1e-9, 1e-5, 1e-3, 0.5)), st.sampled_fro
 EVENTS = st.tuples(st.just("event"), st.floats(-400, 400), SCORES | st.just(NORMAL))
 COMMANDS = st.tuples(st.just("command"), st.sampled_from(ORDERS), st.integers(0, 30))
 SILENCES = st.tuples(st.just("silence"), st.floats(0, 300), st.booleans())
-STEPS = st.lists(EVENTS | COMMANDS | SILENCES, max_size=60)
+LABELS = st.tuples(st.just("label"), st.booleans(), st.integers(0, 30))
+STEPS = st.lists(EVENTS | COMMANDS | SILENCES | LABELS, max_size=40)
 POLICIES = st.builds(
     Thresholds,
     fire_after=st.sampled_from((0.0, 50.0)),
@@ -142,12 +145,16 @@ POLICIES = st.builds(
 )
 
 
+def labelled(policy: Policy) -> Lifecycle:
+    return Lifecycle("telemetry", "pump-7", policy, Feedback("telemetry", "pump-7"))
+
+
 def run(life: Lifecycle, steps: list[tuple], told: list[Alert], cut: int | None = None) -> Lifecycle:
-    """Play events at times that may go back, commands to whatever has been told, and silences."""
+    """Play events at times that may go back, commands to and labels of whatever has been told, and silences."""
     now = 0.0
     for number, step in enumerate(steps):
         if number == cut:
-            again = Lifecycle("telemetry", "pump-7", life._policy)
+            again = labelled(life._policy)
             again.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(life.snapshot())))
             life = again
         if step[0] == "event":
@@ -156,6 +163,9 @@ def run(life: Lifecycle, steps: list[tuple], told: list[Alert], cut: int | None 
         elif step[0] == "command" and told:
             alert = told[step[2] % len(told)]
             told += life.command(Command(WALL + number, step[1], alert.alert_id, "ann", "so", f"a{step[2] % 2}"))
+        elif step[0] == "label" and told:
+            about = told[step[2] % len(told)].alert_id
+            told += life.judge(now, Label(now, about, 0, number, step[1], "ann"), 60.0)[1]
         elif step[0] == "silence":
             told += life.silent(now, 10.0)
             now += 10.0 + step[1]
@@ -176,10 +186,11 @@ def told_by_history(alert: Alert) -> tuple[object, ...]:
     return alert.history[-1].state, assignee, acknowledged
 
 
+@settings(deadline=None, max_examples=60)
 @given(policy=POLICIES, steps=STEPS)
 def test_no_order_of_events_and_commands_leads_to_what_history_does_not_explain(policy, steps):
     told: list[Alert] = []
-    life = run(Lifecycle("telemetry", "pump-7", Policy(default=policy)), steps, told)
+    life = run(labelled(Policy(default=policy)), steps, told)
     by_id = {
         key: list(found)
         for key, found in itertools.groupby(sorted(told, key=lambda a: a.alert_id), lambda a: a.alert_id)
@@ -206,10 +217,11 @@ def test_no_order_of_events_and_commands_leads_to_what_history_does_not_explain(
     assert len({alert.kind for alert in life.active}) == len(active)  # of each kind one
 
 
-@given(policy=POLICIES, steps=STEPS, cut=st.integers(0, 60))
+@settings(deadline=None, max_examples=60)
+@given(policy=POLICIES, steps=STEPS, cut=st.integers(0, 40))
 def test_a_state_taken_up_again_goes_on_as_if_nothing_had_been(policy, steps, cut):
     told: list[Alert] = []
     again: list[Alert] = []
-    run(Lifecycle("telemetry", "pump-7", Policy(default=policy)), steps, told)
-    run(Lifecycle("telemetry", "pump-7", Policy(default=policy)), steps, again, cut)
+    run(labelled(Policy(default=policy)), steps, told)
+    run(labelled(Policy(default=policy)), steps, again, cut)
     assert again == told
