@@ -114,13 +114,44 @@ class AlertFeedback(BaseModel):
         return f"{self.effect}: feedback{of}, {iso(self.at)[:10]}, label {self.label}"
 
 
-class Transition(BaseModel):
-    """One step in the life of an alert."""
+class PolicyReference(BaseModel):
+    """A version of a document of topic ``policies``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    state: State
-    at: Time
+    name: str
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+What = Literal["state", "severity", "comment", "assignee", "reminder", "escalation"]
+
+
+class Transition(BaseModel):
+    """One step in the life of an alert.
+
+    Examples
+    --------
+    >>> Transition(state=State.ACKNOWLEDGED, at=1767323045.0, by="ann", note="I am on it").sentence
+    '2026-01-02T03:04:05.000Z acknowledged by ann: I am on it'
+
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: State = Field(description="State from then on")
+    at: Time = Field(description="Event time; of what a person did, the time at which it was said")
+    what: What = Field("state", description="What has changed")
+    by: str | None = Field(None, description="Who did it; null if it follows from the events")
+    note: str | None = Field(None, description="The new severity, assignee, number of reminders or level; a comment")
+
+    @property
+    def sentence(self) -> str:
+        """The same in words."""
+        what = self.state.value if self.what == "state" else self.what
+        return f"{iso(self.at)} {what}{f' by {self.by}' if self.by else ''}{f': {self.note}' if self.note else ''}"
 
 
 class Alert(BaseModel):
@@ -161,8 +192,20 @@ class Alert(BaseModel):
     signals: tuple[AlertSignal, ...] = Field((), description="Signals that spoke at the alert's peak")
     feedback: tuple[AlertFeedback, ...] = Field((), description="Labels because of which it was raised or retracted")
     expired: bool = Field(False, description="Resolved because nothing was heard of the source for so long")
+    waiting_since: Time | None = Field(None, description="Since when it fires and nobody has acknowledged it")
+    acknowledged_by: str | None = Field(None, description="Who has acknowledged it; null if nobody has")
+    assignee: str | None = Field(None, description="Who is to look after it")
+    reminders: int = Field(0, ge=0, description="How often it has been said again while nobody acknowledged it")
+    reminded_at: Time | None = Field(None, description="When it was said again last")
+    escalation: int = Field(0, ge=0, description="Level that it has reached while nobody acknowledged it")
+    flapping: bool = Field(False, description="Begins so often that it only ends after a long calm")
+    policies: tuple[PolicyReference, ...] = Field(
+        (), description="Applied policies that governed it at its last change"
+    )
+    owner: str | None = Field(None, description="Whom it is for, as the policy says")
+    runbook: str | None = Field(None, description="Where it says what to do, as the policy says")
     summary: str = Field(description="What happened, in one sentence")
-    history: tuple[Transition, ...] = ()
+    history: tuple[Transition, ...] = Field((), description="What has changed since it began; of many steps the newest")
 
     def encode(self) -> bytes:
         """Return the JSON value; the same alert always gives the same bytes."""

@@ -20,6 +20,8 @@ class KindMemory(msgspec.Struct, array_like=True):
         Normal events in a row, and the time of the first of them.
     alert
         As it is stored: the alert that goes on, if any.
+    fired
+        Event times at which it fired of late, if flapping matters.
 
     """
 
@@ -27,13 +29,14 @@ class KindMemory(msgspec.Struct, array_like=True):
     calm_events: int = 0
     calm_since: float | None = None
     alert: dict[str, Any] | None = None
+    fired: list[float] = []
 
     def disturb(self) -> None:
         """Note that it is not over."""
         self.calm_events, self.calm_since = 0, None
 
-    def is_over(self, p_value: float, thresholds: Thresholds, now: float) -> bool:
-        """Take an event's p-value, and say whether it has been calm for long enough.
+    def is_over(self, p_value: float, thresholds: Thresholds, now: float, *, flapping: bool = False) -> bool:
+        """Take an event's p-value, and say whether it has been calm for long enough; for one that flaps, far longer.
 
         Examples
         --------
@@ -47,4 +50,5 @@ class KindMemory(msgspec.Struct, array_like=True):
             return False
         self.calm_events += 1
         self.calm_since = now if self.calm_since is None else self.calm_since
-        return self.calm_events >= thresholds.resolve_after_events and now - self.calm_since >= thresholds.resolve_after
+        after = max(thresholds.resolve_after, thresholds.flap_window if flapping else 0.0)
+        return self.calm_events >= thresholds.resolve_after_events and now - self.calm_since >= after

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from alerts.alert import Alert, AlertFeedback, Severity, State, Transition, alert_id
 from alerts.evidence import evidence
-from alerts.policy import Thresholds
+from alerts.policies import Ruling
 from alerts.summary import silence_sentence, summarise
 from detectors.score import Score, SignalScore
 
 SILENCE = "silence"
+
+MOST_STEPS = 64
+"""Steps that an alert's history tells."""
 
 
 def beginning(
@@ -16,7 +19,7 @@ def beginning(
     source: str,
     signal: SignalScore,
     score: Score,
-    thresholds: Thresholds,
+    ruling: Ruling,
     *,
     at: float,
     since: float,
@@ -32,8 +35,8 @@ def beginning(
         The signal that raises it.
     score
         What it is part of.
-    thresholds
-        Those of its kind.
+    ruling
+        What governs the source.
     at
         Event time at which it begins.
     since
@@ -42,16 +45,17 @@ def beginning(
         Labels because of which it is raised.
 
     """
-    state = State.PENDING if thresholds.fire_after > 0 else State.FIRING
+    state = State.PENDING if ruling.policy.of(signal.kind).fire_after > 0 else State.FIRING
     alert = Alert(
         alert_id=alert_id(stream, source, signal.kind, at),
         stream=stream,
         source=source,
         kind=signal.kind,
         state=state,
-        severity=thresholds.severity(signal.p_value),
+        severity=ruling.severity(signal.kind, signal.p_value, signal.name),
         started_at=since if signal.started_at is None else min(signal.started_at, since),
         fired_at=at if state is State.FIRING else None,
+        waiting_since=at if state is State.FIRING else None,
         updated_at=at,
         history=(Transition(state=state, at=at),),
         summary="",
@@ -59,27 +63,29 @@ def beginning(
         p_value=signal.p_value,
         feedback=feedback,
     ).model_copy(update=evidence(signal, score))
-    return alert.model_copy(update={"summary": summarise(alert)})
+    return ruling.stamped(alert.model_copy(update={"summary": summarise(alert)}))
 
 
-def silence(stream: str, source: str, thresholds: Thresholds, last: float, allowed: float) -> Alert:
+def silence(stream: str, source: str, ruling: Ruling, last: float, allowed: float) -> Alert:
     """Return the alert of a source that has sent nothing since ``last`` for longer than ``allowed`` seconds."""
-    at = last + allowed
-    return Alert(
+    at, thresholds = last + allowed, ruling.policy.of(SILENCE)
+    alert = Alert(
         alert_id=alert_id(stream, source, SILENCE, at),
         stream=stream,
         source=source,
         kind=SILENCE,
         state=State.FIRING,
-        severity=Severity.WARNING,
+        severity=thresholds.bounded(Severity.WARNING),
         started_at=last,
         fired_at=at,
+        waiting_since=at,
         updated_at=at,
         anomaly_score=1.0 - thresholds.fire_p,
         p_value=thresholds.fire_p,
         summary=silence_sentence(source, last, allowed),
         history=(Transition(state=State.FIRING, at=at),),
     )
+    return ruling.stamped(alert)
 
 
 def followed(alert: Alert, signal: SignalScore, score: Score) -> Alert:
@@ -91,18 +97,28 @@ def followed(alert: Alert, signal: SignalScore, score: Score) -> Alert:
 
 
 def changed(alert: Alert, state: State, severity: Severity, at: float) -> Alert:
-    """Return the next version of an alert."""
-    update: dict[str, object] = {
-        "state": state,
-        "severity": severity,
-        "version": alert.version + 1,
-        "updated_at": at,
-    }
+    """Return the next version of an alert: in another state, more severe, or both."""
+    update: dict[str, object] = {"state": state, "severity": severity}
+    steps = []
+    if severity is not alert.severity:
+        steps.append(Transition(state=state, at=at, what="severity", note=severity.value))
     if state is not alert.state:
-        update["history"] = (*alert.history, Transition(state=state, at=at))
+        steps.append(Transition(state=state, at=at))
         if state is State.FIRING:
-            update["fired_at"] = at
+            update |= {"fired_at": at, "waiting_since": at}
         elif state.over:
-            update["resolved_at"] = at
-    alert = alert.model_copy(update=update)
+            update |= {"resolved_at": at, "waiting_since": None}
+    alert = stepped(alert, at, *steps, **update)
     return alert.model_copy(update={"summary": summarise(alert)})
+
+
+def stepped(alert: Alert, at: float, *steps: Transition, **update: object) -> Alert:
+    """Return the next version of an alert, whose history tells these steps.
+
+    Of a long history the beginning and the newest steps are kept.
+    """
+    history = (*alert.history, *steps)
+    if len(history) > MOST_STEPS:
+        history = (history[0], *history[1 - MOST_STEPS :])
+    more = {"version": alert.version + 1, "updated_at": at, "history": history}
+    return alert.model_copy(update=update | more)

@@ -58,12 +58,22 @@ class HeldBack:
 
     """
 
-    __slots__ = ("_allowance", "_budget", "_held")
+    __slots__ = ("_a_day", "_allowance", "_budget", "_held")
 
     def __init__(self, a_day: float | None, allowance: Allowance | None = None) -> None:
+        self._a_day = a_day
         self._budget = None if a_day is None else Budget(a_day)
         self._allowance = allowance
         self._held: dict[str, Held] = {}
+
+    def under(self, a_day: float | None) -> HeldBack:
+        """Return the same with another limit for the source."""
+        if a_day == self._a_day:
+            return self
+        other = HeldBack(a_day, self._allowance)
+        if (state := self.snapshot()) is not None:
+            other.restore(state)
+        return other
 
     def __bool__(self) -> bool:
         return bool(self._held)

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from alerts.alert import Alert, State
+from alerts.attention import flaps, urged
 from alerts.budget import Allowance
 from alerts.calm import KindMemory
 from alerts.changes import SILENCE, beginning, changed, followed, silence
+from alerts.commands import Command, obeyed
 from alerts.evidence import strongest_of_each_kind
 from alerts.feedback import Feedback, Outcome
 from alerts.held import HeldBack
 from alerts.onset import Onset
+from alerts.policies import RANGE, Ruling
 from alerts.policy import Policy, Thresholds
 from alerts.signature import NOTEWORTHY_P, Signature, of_signal, of_silence
 from alerts.step import NOTHING, Step
 from alerts.verdict import Label, Verdict, Weighed
 from detectors.score import Score, SignalScore
+
+LASTING = (State.FIRING, State.ACKNOWLEDGED)
+"""States of an alert whose anomaly goes on."""
 
 
 class Lifecycle:
@@ -27,8 +34,9 @@ class Lifecycle:
 
     An alert begins when a signal of its kind falls to ``fire_p`` and passes the gates. It is *pending* for
     ``fire_after`` seconds, then *firing*; it is *resolved* once its p-value has stayed above ``clear_p`` for
-    ``resolve_after`` seconds and ``resolve_after_events`` events. What begins after that is a new alert
-    with an id of its own. Time never goes back: an event older than the newest one counts as of its time.
+    ``resolve_after`` seconds and ``resolve_after_events`` events. *Acknowledged*, it goes on as one that fires, but is
+    neither said again nor escalated. What begins after its end is a new alert with an id of its own. Time never goes
+    back: an event older than the newest one counts as of its time.
 
     Feedback decides first: what people called normal is left out, what they missed is worth an alert. Before an alert
     fires, whether of itself or because of feedback, the source's budget is asked, then the stream's. What they hold
@@ -39,7 +47,7 @@ class Lifecycle:
     stream, source
         What the alerts are about.
     policy
-        Thresholds, gates and budgets.
+        Thresholds, gates and budgets; or with the documents that govern the source.
     feedback
         What people have said of this source; ``None`` if nobody is listened to.
     allowance
@@ -58,27 +66,38 @@ class Lifecycle:
     """
 
     __slots__ = (
-        *("_alerts", "_calm", "_feedback", "_held", "_kinds", "_now"),
-        *("_onset", "_policy", "_source", "_stream", "_telling"),
+        *("_alerts", "_allowance", "_calm", "_feedback", "_held", "_kinds", "_now"),
+        *("_onset", "_policy", "_ruling", "_source", "_stream", "_telling"),
     )
 
     def __init__(
         self,
         stream: str,
         source: str,
-        policy: Policy,
+        policy: Policy | Ruling,
         feedback: Feedback | None = None,
         allowance: Allowance | None = None,
     ) -> None:
-        self._stream, self._source, self._policy = stream, source, policy
-        self._feedback = feedback
-        self._held = HeldBack(policy.budget.per_source_a_day, allowance)
-        self._calm = policy.highest_fire_p
-        self._telling = self._calm if feedback is None else max(self._calm, NOTEWORTHY_P)
-        self._onset = Onset(self._calm)
+        self._stream, self._source = stream, source
+        self._feedback, self._allowance = feedback, allowance
         self._now = float("-inf")
         self._kinds: dict[str, KindMemory] = {}
         self._alerts: dict[str, Alert] = {}
+        ruling = policy if isinstance(policy, Ruling) else Ruling(policy)
+        self._held = HeldBack(ruling.policy.budget.per_source_a_day, allowance)
+        self._onset = Onset(ruling.policy.highest_fire_p)
+        self.govern(ruling)
+
+    def govern(self, ruling: Ruling) -> None:
+        """Let another policy count from now on; alerts that are active go on under it."""
+        self._ruling = ruling
+        policy = self._policy = ruling.policy
+        self._calm = policy.highest_fire_p
+        self._telling = self._calm if self._feedback is None else max(self._calm, NOTEWORTHY_P)
+        if ruling.values:  # any event may be outside of a valid range
+            self._telling = 1.0
+        self._held = self._held.under(policy.budget.per_source_a_day)
+        self._onset = self._onset.under(self._calm)
 
     @property
     def active(self) -> tuple[Alert, ...]:
@@ -95,7 +114,9 @@ class Lifecycle:
         """Seconds without an event that count as usual because somebody said so."""
         return self._feedback.tolerated_silence if self._feedback is not None else 0.0
 
-    def step(self, t: float, score: Score, event_id: str | None = None) -> Step:
+    def step(
+        self, t: float, score: Score, event_id: str | None = None, readings: Mapping[str, float] | None = None
+    ) -> Step:
         """Take an event's score.
 
         Parameters
@@ -106,6 +127,8 @@ class Lifecycle:
             The detector's verdict.
         event_id
             By which it may be labelled later.
+        readings
+            The event's values, for those that have a valid range.
 
         """
         self._now = max(self._now, t)
@@ -113,8 +136,10 @@ class Lifecycle:
         if p_value > self._telling and not (self._alerts or self._held):
             begun = self._onset.of(score.signals)
             return Step((), False, begun) if begun else NOTHING
-        weighed = self._feedback.weigh(score) if self._feedback is not None else None
-        step = self._follow(Weighed(score) if weighed is None else weighed)
+        weighed = (self._feedback.weigh(score) if self._feedback is not None else None) or Weighed(score)
+        if self._ruling.values and readings:  # after feedback, which may not hold it back
+            weighed = replace(weighed, score=self._ruling.with_outside(readings, weighed.score))
+        step = self._follow(weighed)
         if self._feedback is not None and p_value <= NOTEWORTHY_P:
             self._feedback.saw(t, event_id, score, {kind: self._kinds[kind].began for kind in self._concerned(score)})
         return step
@@ -151,6 +176,15 @@ class Lifecycle:
                     changes.append(self._end(kind, State.RETRACTED))
         return outcome, tuple(changes)
 
+    def command(self, command: Command) -> tuple[Alert, ...]:
+        """Take a command, and return the alert that it has changed, if it has changed any."""
+        changes: list[Alert] = []
+        for kind, alert in tuple(self._alerts.items()):
+            after = obeyed(alert, command, self._now) if alert.alert_id == command.alert_id else None
+            if after is not None:
+                self._put(kind, after, changes)
+        return tuple(changes)
+
     def silent(self, last: float, allowed: float) -> tuple[Alert, ...]:
         """Say that the source has sent nothing since ``last`` for longer than ``allowed`` seconds.
 
@@ -165,7 +199,7 @@ class Lifecycle:
             return ()
         memory.began = last + allowed
         self._look(of_silence(SILENCE, allowed))
-        self._alerts[SILENCE] = silence(self._stream, self._source, thresholds, last, allowed)
+        self._alerts[SILENCE] = silence(self._stream, self._source, self._ruling, last, allowed)
         return (self._alerts[SILENCE],)
 
     def heard(self, t: float, *, really: bool = True) -> tuple[Alert, ...]:
@@ -219,7 +253,7 @@ class Lifecycle:
         for kind in sorted(strongest.keys() | self._alerts.keys() | before.keys() | weighed.held.keys()):
             if kind != SILENCE:
                 self._step_kind(kind, strongest.get(kind), weighed, changes)
-        firing = any(alert.state is State.FIRING for alert in (*self._alerts.values(), *changes))
+        firing = any(alert.state in LASTING for alert in (*self._alerts.values(), *changes))
         newly_held = tuple(by for kind, by in self._held.reasons.items() if kind not in before)
         return Step(tuple(changes), firing, onset, self._held.reason, newly_held, weighed.notes)
 
@@ -227,7 +261,7 @@ class Lifecycle:
         thresholds, verdict = self._policy.of(kind), None
         if signal is not None and signal.p_value > thresholds.fire_p and kind in weighed.raised:
             signal, verdict = weighed.raised[kind]
-        passes = signal is not None and thresholds.lets_pass(weighed.score, signal)
+        passes = signal is not None and (kind == RANGE or thresholds.lets_pass(weighed.score, signal))
         p_value = signal.p_value if signal is not None and passes else 1.0
         wanted = p_value <= thresholds.fire_p or (passes and verdict is not None)
         alert = self._alerts.get(kind)
@@ -237,11 +271,13 @@ class Lifecycle:
             else:
                 self._hold(kind, p_value, weighed, thresholds)
         elif p_value > thresholds.clear_p and not wanted:
-            if self._kinds[kind].is_over(p_value, thresholds, self._now) or alert.state is State.PENDING:
+            over = self._kinds[kind].is_over(p_value, thresholds, self._now, flapping=alert.flapping)
+            if over or alert.state is State.PENDING:
                 changes.append(self._end(kind))
         else:
             self._kinds[kind].disturb()
             self._go_on(kind, alert, signal, weighed.score, thresholds, changes)
+        self._urge(kind, thresholds, changes)
 
     def _begin(
         self,
@@ -257,13 +293,14 @@ class Lifecycle:
             return  # the one that began at this very time has just ended: an id is never used twice
         memory.disturb()
         at, since = self._now, self._held.since(kind, self._now)
-        if thresholds.fire_after <= 0 and not self._held.lets_fire(kind, signal.p_value, thresholds.fire_p, at):
+        if thresholds.fire_after <= 0 and not self._may_fire(kind, signal.p_value, thresholds):
             return
         memory.began = at
         said = () if verdict is None else (verdict.note("raised", kind, signal.name),)
-        alert = beginning(self._stream, self._source, signal, score, thresholds, at=at, since=since, feedback=said)
-        self._alerts[kind] = alert
-        changes.append(alert)
+        alert = beginning(self._stream, self._source, signal, score, self._ruling, at=at, since=since, feedback=said)
+        if alert.state is State.FIRING and flaps(memory, thresholds, at):
+            alert = alert.model_copy(update={"flapping": True})
+        self._put(kind, alert, changes)
         self._look(of_signal(signal, score))
 
     def _hold(self, kind: str, p_value: float, weighed: Weighed, thresholds: Thresholds) -> None:
@@ -291,18 +328,36 @@ class Lifecycle:
         if signal is not None:
             self._look(of_signal(signal, score))
             alert = followed(alert, signal, score)
-        severity = max(alert.severity, thresholds.severity(alert.p_value), key=lambda severity: severity.rank)
+        grown = self._ruling.severity(kind, alert.p_value, alert.name if signal is None else signal.name)
+        severity = max(alert.severity, grown, key=lambda severity: severity.rank)
         lasted = alert.state is State.PENDING and self._now - alert.history[0].at >= thresholds.fire_after
-        fires = lasted and self._held.lets_fire(kind, alert.p_value, thresholds.fire_p, self._now)
-        if fires or severity is not alert.severity:
-            alert = changed(alert, State.FIRING if fires else alert.state, severity, self._now)
-            changes.append(alert)
+        fires = lasted and self._may_fire(kind, alert.p_value, thresholds)
+        if fires and flaps(self._kinds[kind], thresholds, self._now):
+            alert = alert.model_copy(update={"flapping": True})
         self._alerts[kind] = alert
+        if fires or severity is not alert.severity:
+            self._put(kind, changed(alert, State.FIRING if fires else alert.state, severity, self._now), changes)
+
+    def _urge(self, kind: str, thresholds: Thresholds, changes: list[Alert]) -> None:
+        """Say an alert again that nobody acknowledges, or escalate it, when that is due."""
+        alert = self._alerts.get(kind)
+        again = None if alert is None else urged(alert, thresholds, self._now)
+        if again is not None:
+            self._put(kind, again, changes)
+
+    def _put(self, kind: str, alert: Alert, changes: list[Alert]) -> None:
+        """Publish the next version of an alert that goes on."""
+        self._alerts[kind] = alert = self._ruling.stamped(alert)
+        changes.append(alert)
 
     def _end(self, kind: str, state: State = State.RESOLVED) -> Alert:
         alert = self._alerts.pop(kind)
         self._held.release(kind)
-        return changed(alert, state, alert.severity, self._now)
+        return self._ruling.stamped(changed(alert, state, alert.severity, self._now))
+
+    def _may_fire(self, kind: str, p_value: float, thresholds: Thresholds) -> bool:
+        """Ask the budgets, of which a value outside of its valid range takes nothing."""
+        return kind == RANGE or self._held.lets_fire(kind, p_value, thresholds.fire_p, self._now)
 
     def _concerned(self, score: Score) -> set[str]:
         """Return the kinds of alerts that an event is part of."""

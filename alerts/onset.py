@@ -61,6 +61,14 @@ class Onset:
         self._begun = _Peak()
         self._own: dict[str, _Peak] = {}
 
+    def under(self, enough_p: float) -> Onset:
+        """Return the same where signals are as strong as any at another p-value."""
+        if enough_p == self._enough_p:
+            return self
+        other = Onset(enough_p)
+        other.restore(self.snapshot())
+        return other
+
     def of(self, signals: Collection[SignalScore], raised: Collection[SignalScore] = ()) -> float:
         """Take an event's signals, and return the score of its beginning, 0 if it is nothing new.
 

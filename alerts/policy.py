@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -60,12 +61,32 @@ class Thresholds(BaseModel):
     resolve_after_events: int = Field(5, ge=1, description="Normal events in a row after which it resolves")
     warning_p: float = Field(1e-5, gt=0, lt=1, description="p-value at or below which severity is warning")
     critical_p: float = Field(1e-6, gt=0, lt=1, description="p-value at or below which severity is critical")
+    least_severity: Severity = Field(Severity.INFO, description="Severity that every alert has at least")
+    most_severity: Severity = Field(Severity.CRITICAL, description="Severity that no alert exceeds")
+    flap_after: int | None = Field(
+        None, ge=2, le=100, description="Alerts within `flap_window` from which on one counts as flapping"
+    )
+    flap_window: float = Field(
+        3600.0, gt=0, description="Seconds for `flap_after`; one that flaps ends only after as long a calm"
+    )
+    remind_every: float | None = Field(
+        None, gt=0, description="Seconds after which a firing alert is said again, unless it is acknowledged"
+    )
+    escalate_after: tuple[float, ...] = Field(
+        (), max_length=10, description="Seconds of firing without acknowledgement after which it reaches level 1, 2, …"
+    )
     gates: Gates = Field(default_factory=Gates, description="What an anomaly must be besides improbable")
 
     @model_validator(mode="after")
     def _in_order(self) -> Thresholds:
         if self.clear_p < self.fire_p:
             raise ValueError(f"clear_p ({self.clear_p}) must not be below fire_p ({self.fire_p})")
+        if self.least_severity.rank > self.most_severity.rank:
+            raise ValueError(
+                f"least_severity ({self.least_severity}) must not exceed most_severity ({self.most_severity})"
+            )
+        if any(second <= first for first, second in pairwise((0.0, *self.escalate_after))):
+            raise ValueError("escalate_after must rise: each level comes later than the one before")
         return self
 
     def lets_pass(self, score: Score, signal: SignalScore) -> bool:
@@ -82,8 +103,21 @@ class Thresholds(BaseModel):
 
         """
         if p_value <= self.critical_p:
-            return Severity.CRITICAL
-        return Severity.WARNING if p_value <= self.warning_p else Severity.INFO
+            return self.bounded(Severity.CRITICAL)
+        return self.bounded(Severity.WARNING if p_value <= self.warning_p else Severity.INFO)
+
+    def bounded(self, severity: Severity) -> Severity:
+        """Return a severity, or the nearest that there may be.
+
+        Examples
+        --------
+        >>> Thresholds(most_severity="warning").bounded(Severity.CRITICAL).value
+        'warning'
+
+        """
+        if severity.rank > self.most_severity.rank:
+            return self.most_severity
+        return self.least_severity if severity.rank < self.least_severity.rank else severity
 
 
 class BudgetLimits(BaseModel):

@@ -18,6 +18,7 @@ PHRASES = {
     "season": "is {value}, unusual for this time; {expected} is expected",
     "pattern": "moves as it never has, now at {value} (expected {expected})",
     "flatline": "has been stuck at {value}",
+    "range": "is {value}, outside of its valid range",
     "joint": "is {value} where the other values make {expected} likely",
 }
 
@@ -46,6 +47,8 @@ def summarise(alert: Alert) -> str:
     since = f" since {clock(alert.started_at)}"
     until = f" until {clock(alert.updated_at)}" if alert.state.over else ""
     how = f"({alert.kind}; {odds(alert.p_value)} normal events look like this)"
+    if alert.kind == "range":
+        how = f"({_valid(value)})" if value else "(range)"
     more = f"{' ' if alert.feedback else ''}{_because(alert)}{f' {EXPIRED}' if alert.expired else ''}"
     return f"{said}{since}{until} {how}.{more}"
 
@@ -109,6 +112,16 @@ def odds(p_value: float) -> str:
     if p_value < 1e-6:
         return "fewer than 1 in a million"
     return f"about 1 in {float(f'{1 / p_value:.2g}'):,.0f}"
+
+
+def _valid(value: AlertValue) -> str:
+    if value.lower is None or value.upper is None:
+        return (
+            f"valid: at most {number(value.upper)}"
+            if value.upper is not None
+            else f"valid: at least {number(value.lower or 0.0)}"
+        )
+    return f"valid: {number(value.lower)} to {number(value.upper)}"
 
 
 def _because(alert: Alert) -> str:

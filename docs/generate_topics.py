@@ -13,10 +13,11 @@ import msgspec
 from pydantic import BaseModel
 
 from alerts.alert import Alert
+from alerts.policies import PolicyVersion
 from streams.dead_letters import DeadLetter
 from streams.decisions import DecisionRecord
 from streams.processor import Output, Record
-from streams.schemas import LabelEvent, TelemetryEvent, TransactionEvent
+from streams.schemas import CommandEvent, LabelEvent, TelemetryEvent, TransactionEvent
 from streams.scores import ScoreRecord
 from streams.topics import DAY_MS, TopicSettings, topic_specs
 from tocsin.config import Configuration
@@ -26,6 +27,8 @@ VALUES: dict[str, tuple[str, type]] = {
     "telemetry": ("source", TelemetryEvent),
     "transactions": ("account", TransactionEvent),
     "labels": ("id", LabelEvent),
+    "policies": ("name@version", PolicyVersion),
+    "commands": ("alert id", CommandEvent),
     "scores": ("source", ScoreRecord),
     "decisions": ("account", DecisionRecord),
     "alerts": ("alert id", Alert),
@@ -51,6 +54,29 @@ EVENTS: dict[str, dict[str, Any]] = {
         "currency": "EUR",
     },
     "labels": {"id": "tx-1", "timestamp": "2026-01-09T03:04:05Z", "label": True, "by": "disputes"},
+    "policies": {
+        "name": "pumps",
+        "version": 3,
+        "author": "ann",
+        "reason": "noisy while they are filled",
+        "at": "2026-01-02T03:04:05Z",
+        "policy": {
+            "name": "pumps",
+            "source": "pump-*",
+            "default": {"fire_after": 60, "gates": {"direction": "above", "min_deviation": 2}},
+            "values": {"temperature": {"min": -40, "max": 120, "severity": "critical"}},
+            "owner": "plant-a",
+            "runbook": "https://wiki.example/pumps",
+        },
+    },
+    "commands": {
+        "alert_id": "1a3d819cb05b264e8214",
+        "source": "pump-7",
+        "command": "acknowledge",
+        "by": "ann",
+        "comment": "I am on it",
+        "timestamp": "2026-01-02T03:04:05Z",
+    },
 }
 
 INTRODUCTION = """# Topics
@@ -142,7 +168,7 @@ def _rows(model: type) -> Iterator[str]:
 
 
 def _is_input(model: type) -> bool:
-    return model in (TelemetryEvent, TransactionEvent, LabelEvent)
+    return model in (TelemetryEvent, TransactionEvent, LabelEvent, PolicyVersion, CommandEvent)
 
 
 def _nested(schema: dict[str, Any], field: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -11,13 +11,15 @@ from typing import IO
 
 import pyarrow as pa
 
+from alerts.policies import PolicyDocument, PolicyVersion
 from alerts.step import Step
 from detectors.base import Detector
 from detectors.score import Score
 from streams.dead_letters import TOPIC as DEAD_LETTERS
 from streams.dead_letters import DeadLetter
-from streams.label_lines import recorded_labels
+from streams.label_lines import BEFORE_ALL, recorded_labels
 from streams.partitioner import partition_of
+from streams.policy_book import TOPIC as POLICIES
 from streams.processor import NOT_PRODUCED, Output, Record
 from streams.replay import USUAL_COLUMNS, Recording, Rows, TelemetryColumns, find_recordings
 from streams.tables import ENDINGS, Progress, TableError, count_rows, must_not_replace, write_table
@@ -62,6 +64,7 @@ def backtest_telemetry(
     partitions: int = 1,
     alerts: Path | None = None,
     labels: Path | None = None,
+    policies: Sequence[PolicyDocument] = (),
     progress: Progress | None = None,
 ) -> TelemetryBacktest:
     """Score recorded telemetry as a live run would have, and write one row out for each row in.
@@ -89,6 +92,8 @@ def backtest_telemetry(
         Where to write every change of every alert, as JSON lines.
     labels
         Labels as topic ``labels`` carries them, as JSON lines; each is learned when its source has reached its time.
+    policies
+        Documents that are in force from the beginning.
     progress
         Called now and then with the rows done and about how many there are.
 
@@ -109,6 +114,7 @@ def backtest_telemetry(
         replay = _Replay(settings, make_detector, partitions, changes)
         if labels is not None:
             replay.absorb(recorded_labels(labels, settings.limits))
+        replay.absorb([_in_force(document, offset) for offset, document in enumerate(policies)])
         for recording, target in zip(recordings, targets, strict=True):
             parts = []
             for rows in recording.rows():
@@ -142,10 +148,10 @@ class _Replay:
         self.alerts = 0
         self.outcomes: Counter[str] = Counter()
 
-    def absorb(self, labels: Sequence[Record]) -> None:
-        """Take in labels, before the events."""
+    def absorb(self, records: Sequence[Record]) -> None:
+        """Take in labels or policies, before the events."""
         for processor in self._processors:
-            processor.absorb(labels)
+            processor.absorb(records)
 
     def take(self, rows: Rows) -> pa.RecordBatch:
         """Score some rows, and return what the result says of them."""
@@ -205,6 +211,11 @@ class _Replay:
             }
             | {"reason": pa.array(reasons, pa.string())}
         )
+
+
+def _in_force(document: PolicyDocument, offset: int) -> Record:
+    version = PolicyVersion(name=document.name, version=1, author="backtest", at=0.0, policy=document)
+    return Record(POLICIES, 0, offset, BEFORE_ALL, version.key, version.encode())
 
 
 def _fields(score: Score, step: Step) -> tuple[object, ...]:

@@ -7,10 +7,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.processor import Processor, Record
 from streams.settings import KafkaSettings
+
+log = structlog.get_logger(__name__)
 
 MOST_AT_ONCE = 5000
 
@@ -27,24 +30,28 @@ class BroadcastReader:
     ----------
     settings
         The connection and topic prefix.
+    topics
+        Names of all that any processor may ask for; one that does not exist holds nothing.
 
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
+        self._settings, self._topics = settings, topics
         self._follower: _Follower | None = None
         self._asker: AIOKafkaConsumer | None = None
-        self._topics: frozenset[str] = frozenset()
         self._lock = asyncio.Lock()
         self._asking = asyncio.Lock()
         self._next_ends: asyncio.Task[Mapping[TopicPartition, int]] | None = None
 
-    async def news(self, processor: Processor) -> AsyncIterator[Sequence[Record]]:
-        """Yield the records up to the present end that a processor has not yet taken in; it takes each lot at once."""
-        asker, follower = await self._connected(frozenset(processor.broadcasts))
+    async def news(self, processor: Processor, *, asking: bool = True) -> AsyncIterator[Sequence[Record]]:
+        """Yield the records up to the present end that a processor has not yet taken in; it takes each lot at once.
+
+        Without ``asking`` for the present ends, those that have arrived by now.
+        """
+        asker, follower = await self._connected()
         names = {self._settings.topic(name): name for name in processor.broadcasts}
         wanted = [tp for tp in follower.partitions if tp.topic in names]
-        ends = await self._ends(asker, follower)
+        ends = await self._ends(asker, follower) if asking else {tp: follower.end(tp) for tp in wanted}
         for tp, end in ((tp, ends[tp]) for tp in wanted):
             place = names[tp.topic], tp.partition
             while (start := processor.absorbed().get(place, -1) + 1) < end:
@@ -63,19 +70,24 @@ class BroadcastReader:
             await self._asker.stop()
         self._follower = self._asker = None
 
-    async def _connected(self, topics: frozenset[str]) -> tuple[AIOKafkaConsumer, _Follower]:
+    async def _connected(self) -> tuple[AIOKafkaConsumer, _Follower]:
         async with self._lock:
-            if self._follower is None or self._asker is None or not topics <= self._topics:
-                await self.stop()
-                self._topics |= topics
+            if self._follower is None or self._asker is None:
                 self._asker = AIOKafkaConsumer(
                     **self._settings.client_options(), enable_auto_commit=False, auto_offset_reset="earliest"
                 )
                 await self._asker.start()
-                names = [self._settings.topic(name) for name in sorted(self._topics)]
-                self._follower = _Follower(self._settings, names)
+                self._follower = _Follower(self._settings, await self._existing(self._asker))
                 await self._follower.start()
             return self._asker, self._follower
+
+    async def _existing(self, asker: AIOKafkaConsumer) -> list[str]:
+        """Return the topics that there are; a cluster from before an update may lack some."""
+        names = [self._settings.topic(name) for name in self._topics]
+        there = await asker.topics()
+        if missing := [name for name in names if name not in there]:
+            log.warning("topics_missing", topics=missing, do="run `tocsin topics create`, then restart the workers")
+        return [name for name in names if name in there]
 
     async def _ends(self, asker: AIOKafkaConsumer, follower: _Follower) -> Mapping[TopicPartition, int]:
         """Ask for the present ends: all who come while one question is under way share the next."""
@@ -106,6 +118,7 @@ class _Follower:
 
     def __init__(self, settings: KafkaSettings, topics: list[str]) -> None:
         self._settings = settings
+        self._topics = topics
         self._consumer = AIOKafkaConsumer(*topics, **settings.client_options(), enable_auto_commit=False)
         self._newest: dict[TopicPartition, deque[Record]] = {}
         self._next: dict[TopicPartition, int] = {}
@@ -120,6 +133,8 @@ class _Follower:
     async def start(self) -> None:
         """Connect and begin."""
         await self._consumer.start()
+        if not self._topics:
+            return
         partitions = list(self._consumer.assignment())
         self._next = dict(await self._consumer.end_offsets(partitions))
         self._newest = {tp: deque(maxlen=MOST_AT_ONCE) for tp in partitions}
@@ -146,6 +161,10 @@ class _Follower:
         """Return the first offset from which on all records of a partition are in memory."""
         newest = self._newest[tp]
         return newest[0].offset if newest else self._next[tp]
+
+    def end(self, tp: TopicPartition) -> int:
+        """Return the offset after the last record of a partition that has arrived."""
+        return self._next[tp]
 
     def between(self, tp: TopicPartition, start: int, end: int) -> list[Record] | None:
         """Return the records from one offset up to another, ``None`` if not all are in memory any more."""

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from alerts.policies import PolicyVersion
 from streams.processor import Record
-from streams.schemas import EventLimits, LabelEvent, TelemetryEvent, TransactionEvent
+from streams.schemas import CommandEvent, EventLimits, LabelEvent, TelemetryEvent, TransactionEvent
 
 
 class Reason(StrEnum):
@@ -50,7 +51,7 @@ class Rejected:
 E = TypeVar("E", bound=BaseModel)
 
 _ADAPTERS: dict[type[BaseModel], TypeAdapter[Any]] = {
-    model: TypeAdapter(model) for model in (TelemetryEvent, TransactionEvent, LabelEvent)
+    model: TypeAdapter(model) for model in (TelemetryEvent, TransactionEvent, LabelEvent, PolicyVersion, CommandEvent)
 }
 
 _REASONS = {
@@ -61,8 +62,13 @@ _REASONS = {
     "string_pattern_mismatch": Reason.OUT_OF_RANGE,
     "too_short": Reason.OUT_OF_RANGE,
     "too_long": Reason.OUT_OF_RANGE,
+    "greater_than": Reason.OUT_OF_RANGE,
     "greater_than_equal": Reason.OUT_OF_RANGE,
+    "less_than": Reason.OUT_OF_RANGE,
+    "less_than_equal": Reason.OUT_OF_RANGE,
     "date_from_datetime_inexact": Reason.OUT_OF_RANGE,
+    "value_error": Reason.OUT_OF_RANGE,
+    "literal_error": Reason.OUT_OF_RANGE,
 }
 
 
@@ -130,12 +136,15 @@ def _explain(error: ValidationError, value: bytes) -> Rejected:
     kind, place = first["type"], ".".join(str(part) for part in first["loc"])
     if kind == "json_invalid":
         return _not_json(first["msg"], value)
+    message = first["msg"].removeprefix("Value error, ")
+    if not place and kind == "value_error":
+        return Rejected(Reason.OUT_OF_RANGE, message)
     if not place:
         return Rejected(Reason.NOT_AN_OBJECT, f"the value is not a JSON object but {_shown(first['input'])}")
     if kind == "missing":
         return Rejected(Reason.MISSING_FIELD, f"{place}: the field is missing: add it")
     reason = _REASONS.get(kind, Reason.WRONG_TYPE)
-    message = "must not hold control characters" if kind == "string_pattern_mismatch" else first["msg"]
+    message = "must not hold control characters" if kind == "string_pattern_mismatch" else message
     return Rejected(reason, f"{place}: {message}, not {_shown(first['input'])}")
 
 

@@ -99,10 +99,20 @@ class _Letter(msgspec.Struct):
     reason: str
 
 
+class _Step(msgspec.Struct):
+    what: str = "state"
+
+
 class _Change(msgspec.Struct):
     kind: str
     severity: str
     state: str
+    history: list[_Step] = []
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is another state or severity, and no comment, assignee or reminder."""
+        return not self.history or self.history[-1].what in ("state", "severity")
 
 
 _decode_letter = msgspec.json.Decoder(_Letter).decode
@@ -166,4 +176,5 @@ def count_outputs(outputs: Iterable[Output]) -> None:
             DEAD_LETTERS.labels(_decode_letter(output.value).reason).inc()
         elif output.topic == "alerts" and output.type == "tocsin.alert.v1":
             change = _decode_change(output.value)
-            ALERTS.labels(change.kind, change.severity, change.state).inc()
+            if change.counts:
+                ALERTS.labels(change.kind, change.severity, change.state).inc()

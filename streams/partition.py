@@ -25,8 +25,8 @@ class LostRecordsError(RuntimeError):
 class Broadcasts(Protocol):
     """Topics that a processor reads whole."""
 
-    def news(self, processor: Processor) -> AsyncIterator[Sequence[Record]]:
-        """Yield what the processor has not yet taken in."""
+    def news(self, processor: Processor, *, asking: bool = True) -> AsyncIterator[Sequence[Record]]:
+        """Yield what the processor has not yet taken in; without asking the brokers, what has arrived by now."""
 
 
 class Partition:
@@ -110,8 +110,9 @@ class Partition:
         """Publish what is due by now, once all records that were processed in a run before have come again."""
         async with self.lock, self.all_or_nothing():
             if not self.closed and not self.outlet.before.reaches(self.source, self.position or 0):
+                await self._absorb_news(asking=False)
                 result = self.processor.tick(now)
-                if result.outputs or result.forgotten:
+                if result.outputs or result.outcomes or result.forgotten:
                     self._mark_dirty()
                 await self._publish(result, due=True)
                 self._due_said = True
@@ -156,11 +157,16 @@ class Partition:
         if not self.processor.broadcasts or end <= self._broadcasts_cover:
             return
         there = max(end, self._known_end() or 0)
-        async for news in self._broadcasts.news(self.processor):
+        await self._absorb_news(asking=True)
+        self._broadcasts_cover = there
+
+    async def _absorb_news(self, *, asking: bool) -> None:
+        if not self.processor.broadcasts:
+            return
+        async for news in self._broadcasts.news(self.processor, asking=asking):
             self._mark_dirty()
             await self._publish(self.processor.absorb(news))
         self._has_caught_up = True
-        self._broadcasts_cover = there
 
     async def _publish(self, result: Result, *, due: bool = False) -> None:
         for outcome, count in result.outcomes.items():

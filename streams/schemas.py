@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from streams.settings import Settings
 
@@ -109,6 +109,37 @@ class LabelEvent(Event):
     def event_time(self) -> float | None:
         """Time of the event that is meant, epoch seconds."""
         return None if self.at is None else _epoch(self.at)
+
+
+class CommandEvent(Event):
+    """What a person says to an alert; the record key is the alert's id.
+
+    Examples
+    --------
+    >>> command = CommandEvent.model_validate_json(
+    ...     '{"alert_id": "1a3d", "source": "pump-7", "command": "acknowledge", "by": "ann", "timestamp": 1767323045}'
+    ... )
+    >>> command.command, command.by
+    ('acknowledge', 'ann')
+
+    """
+
+    alert_id: Name = Field(description="The alert")
+    source: Name = Field(description="Source of the alert")
+    command: Literal["acknowledge", "unacknowledge", "comment", "assign"] = Field(description="What to do")
+    by: Annotated[str, Field(strict=True, min_length=1, max_length=256)] = Field(description="Who says so")
+    comment: Annotated[str, Field(strict=True, min_length=1, max_length=1000)] | None = Field(
+        None, description="What they say with it; `comment` needs it"
+    )
+    assignee: Annotated[str, Field(strict=True, min_length=1, max_length=256)] | None = Field(
+        None, description="With `assign`: who shall look after it; null is nobody"
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> CommandEvent:
+        if self.command == "comment" and self.comment is None:
+            raise ValueError("comment: the field is missing: say what the comment is")
+        return self
 
 
 class EventLimits(Settings):

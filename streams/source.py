@@ -8,6 +8,7 @@ import msgspec
 
 from alerts.feedback import Feedback
 from alerts.lifecycle import Lifecycle
+from alerts.policies import Ruling
 from detectors.base import Detector
 from streams.peers import Learned
 from streams.source_labels import WaitingLabel
@@ -41,6 +42,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     labels: list[WaitingLabel] = []
     tolerates: float | None = None
     is_silent: bool = False
+    commanded: int = -1
 
 
 class Heard(msgspec.Struct, array_like=True):
@@ -77,6 +79,8 @@ class Source:
         Its alerts.
     tells_peers_at
         Number of events at which its peers are told what it has learned.
+    find_policy
+        Puts it under the policy in force at a time of production; called with a restored state's.
 
     Attributes
     ----------
@@ -92,16 +96,29 @@ class Source:
         Version of what its peers had learned when it began; ``None`` if it began from nothing.
     labels
         Labels that wait until it has reached their time.
+    commanded
+        Offset of the last command to one of its alerts that it has taken.
+    era
+        During which its policy was found; ``None`` before the first time.
 
     """
 
     __slots__ = (
-        *("detector", "event_ids", "events", "heard", "labels", "lifecycle"),
+        *("_find_policy", "commanded", "detector", "era", "event_ids", "events", "heard", "labels", "lifecycle"),
         *("name", "newest", "offset", "prior", "tells_peers_at"),
     )
 
-    def __init__(self, name: str, detector: Detector, lifecycle: Lifecycle, tells_peers_at: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        detector: Detector,
+        lifecycle: Lifecycle,
+        tells_peers_at: int,
+        find_policy: Callable[[Source, float], None] | None = None,
+    ) -> None:
         self.name, self.detector, self.lifecycle = name, detector, lifecycle
+        self._find_policy = find_policy
+        self.era: object = None
         self.offset = -1
         self.newest = float("-inf")
         self.heard = float("-inf")
@@ -110,6 +127,7 @@ class Source:
         self.prior: int | None = None
         self.tells_peers_at = tells_peers_at
         self.labels: list[WaitingLabel] = []
+        self.commanded = -1
 
     @property
     def is_silent(self) -> bool:
@@ -121,6 +139,10 @@ class Source:
         """Seconds without an event that are usual, ``None`` while unknown."""
         silent_after = self.detector.silent_after()
         return None if silent_after is None else max(silent_after, self.lifecycle.tolerated_silence)
+
+    def govern(self, ruling: Ruling) -> None:
+        """Let another policy count from now on."""
+        self.lifecycle.govern(ruling)
 
     def ids(self) -> Iterator[str]:
         """Return the ids by which a label may find something here."""
@@ -154,6 +176,7 @@ class Source:
                 self.labels,
                 self.tolerates,
                 self.is_silent,
+                self.commanded,
             )
         )
 
@@ -170,8 +193,11 @@ class Source:
         _check_format(self.name, snapshot.format)
         self.offset, self.newest, self.heard = snapshot.offset, snapshot.newest, snapshot.heard
         self.event_ids, self.events, self.labels = snapshot.event_ids, snapshot.events, snapshot.labels
+        self.commanded = snapshot.commanded
         self.prior, self.tells_peers_at = snapshot.prior, snapshot.tells_peers_at
         self.detector.restore(snapshot.detector)
+        if self._find_policy is not None:  # before its alerts, whose budget is the policy's
+            self._find_policy(self, self.heard)
         self.lifecycle.restore(snapshot.lifecycle)
 
 

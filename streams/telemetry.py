@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Literal, NamedTuple
 
 from pydantic import Field
@@ -20,6 +21,8 @@ from streams.codec import Reason, Rejected, misplaced, mistimed
 from streams.dead_letters import dead_letter
 from streams.kept_states import KeptStates
 from streams.peers import PeerSettings
+from streams.policy_book import TOPIC as POLICIES
+from streams.policy_book import PolicyBook
 from streams.processor import Output, Record, Result
 from streams.readings import Reading, ReadingDecoder
 from streams.schemas import EventLimits
@@ -27,7 +30,10 @@ from streams.scores import ScoreChoice, ScoreSink, score_output
 from streams.settings import Settings
 from streams.silences import Silences
 from streams.source import Source, ids_in
+from streams.source_commands import TOPIC as COMMANDS
+from streams.source_commands import SourceCommands
 from streams.source_ids import SourceIds
+from streams.source_labels import TOPIC as LABELS
 from streams.source_labels import SourceLabels, take_due
 
 STREAM = "telemetry"
@@ -41,6 +47,7 @@ USUALLY_NEAR = 60.0
 OUTCOMES = (
     *("scored", "duplicate", "dead_letter", "replayed"),
     *("label_learned", "label_repeated", "label_unmatched"),
+    *("command_done", "command_without_effect"),
 )
 
 
@@ -102,7 +109,7 @@ class TelemetryProcessor:
 
     """
 
-    broadcasts: tuple[str, ...] = ("labels",)
+    broadcasts: tuple[str, ...] = (LABELS, POLICIES, COMMANDS)
 
     def __init__(
         self,
@@ -121,10 +128,12 @@ class TelemetryProcessor:
         self._choice = ScoreChoice(settings.scores, settings.anomalous_p, settings.sample)
         a_day = settings.policy.budget.per_stream_a_day
         self._across = AcrossSources(None if a_day is None else a_day / partitions, settings.peers, states)
+        self._policies = PolicyBook(settings.policy, settings.limits, states)
         self._sources = KeptStates(self._new_source, states.get, SOURCE_BYTES)
         self._forgotten: dict[int, Source] = {}
         self._ids = SourceIds(states, ids_in)
         self._labels = SourceLabels(settings.limits, states, self._ids, self._sources.find)
+        self._commands = SourceCommands(settings.limits, states, lambda name: self._sources.find(name) is not None)
         self._silences = Silences(settings.min_silence, settings.forget_after, self._sources, states, self._restored)
 
     def process(self, records: Sequence[Record]) -> Result:
@@ -137,21 +146,30 @@ class TelemetryProcessor:
                 self._follow(offset, taken[offset], result)
             self._across.at(window[-1].offset)
         self._labels.passed(records)
+        self._commands.passed(records)
         result.outputs.sort(key=lambda output: output.cause.offset)
         return result
 
     def absorb(self, records: Sequence[Record]) -> Result:
-        """Take in labels; a source learns them when it has reached their time."""
-        for source in self._labels.absorb(records):
+        """Take in labels and commands, which a source takes when it has reached their time, and policies.
+
+        A policy or command that cannot be read is told by the partition of the same number, once for all.
+        """
+        result = Result()
+        said = {topic: [record for record in records if record.topic == topic] for topic in self.broadcasts}
+        for source in self._labels.absorb(said[LABELS]):
             self._sources.change(source.name)
-        return Result()
+        for record, wrong in chain(self._policies.absorb(said[POLICIES]), self._commands.absorb(said[COMMANDS])):
+            if record.partition == self._partition:
+                self._reject(record, wrong, result)
+        return result
 
     def absorbed(self) -> Mapping[tuple[str, int], int]:
         """Last offset taken in, by broadcast topic and partition."""
-        return dict(self._labels.absorbed)
+        return {**self._labels.absorbed, **self._policies.absorbed, **self._commands.absorbed}
 
     def tick(self, now: float) -> Result:
-        """Say which sources have fallen silent by ``now``, and forget those that have been for long."""
+        """Say which sources have fallen silent by ``now``, forget those that have been for long, and obey commands."""
         result = Result()
         for source in self._silences.due(now):
             cause = Record(STREAM, self._partition, source.offset, source.heard, None, None)
@@ -165,20 +183,26 @@ class TelemetryProcessor:
                 self._sources.forget(source.name)
                 self._ids.touch(source.name)
                 result.forgotten += 1
+        for name in self._commands.awaited(now) if self._commands.waiting else ():
+            source = self._sources.change(name)
+            cause = Record(STREAM, self._partition, source.offset, source.heard, None, None)
+            self._obey(source, now, cause, result)
         return result
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """Return the states that have changed since the last call; they must be stored in this order.
 
-        The sources come after the journal of what they did across sources, and before what says that they have done
-        it: how far is known across them, and how far labels have reached them.
+        The sources come after the policies that govern them and the journal of what they did across sources, and before
+        what says that they have done it: how far is known across them, and how far labels and commands have reached.
         """
+        yield from self._policies.changes()
         yield from self._across.changes_before()
         yield from self._ids.changes_before(self._ids_now)
         yield from self._sources.changes()
         yield from self._ids.changes_after()
         yield from self._across.changes_after()
         yield from self._labels.changes()
+        yield from self._commands.changes()
 
     def models(self) -> int:
         """Return how many sources' detectors are in memory."""
@@ -193,8 +217,10 @@ class TelemetryProcessor:
         return self._sources.put_away(down_to)
 
     def _new_source(self, name: str) -> Source:
-        lifecycle = Lifecycle(STREAM, name, self._settings.policy, Feedback(STREAM, name), self._across.allowance)
-        return Source(name, self._make_detector(), lifecycle, self._settings.peers.after_events)
+        beneath = self._policies.beneath
+        lifecycle = Lifecycle(STREAM, name, beneath, Feedback(STREAM, name), self._across.allowance)
+        after_events = self._settings.peers.after_events
+        return Source(name, self._make_detector(), lifecycle, after_events, self._policies.govern)
 
     def _restored(self, name: str, state: bytes) -> Source:
         source = self._new_source(name)
@@ -310,9 +336,13 @@ class TelemetryProcessor:
             self._learn_labels(taken, result)
         if source.lifecycle.is_silent or (taken.silent_after is not None and time - taken.newest > taken.silent_after):
             self._end_silence(taken, result)
+        elif self._commands.waiting:
+            self._obey(source, taken.heard, record, result)
         if score is None:
             return
-        step = source.lifecycle.step(time, score, event.event_id)
+        if self._policies.applied:  # of a silence before this event decided those before it
+            self._policies.govern(source, taken.heard)
+        step = source.lifecycle.step(time, score, event.event_id, event.values)
         if event.event_id is not None and score.p_value <= NOTEWORTHY_P:
             self._labels.appeared(source, (event.event_id,))
         result.scores.append(score.anomaly_score)
@@ -345,9 +375,21 @@ class TelemetryProcessor:
         source = taken.source
         allowed = self._silences.allowed(source, taken.silent_after)
         silent = allowed is not None and taken.time - taken.newest > allowed
-        begun = source.lifecycle.silent(taken.newest, allowed) if silent and allowed is not None else ()
-        ended = source.lifecycle.heard(taken.time, really=silent)
-        self._publish(source, (*begun, *ended), taken.record, result)
+        if silent and allowed is not None:
+            self._publish(source, source.lifecycle.silent(taken.newest, allowed), taken.record, result)
+        if self._commands.waiting:  # what was said to the silence while it lasted
+            self._obey(source, taken.heard, taken.record, result)
+        self._publish(source, source.lifecycle.heard(taken.time, really=silent), taken.record, result)
+
+    def _obey(self, source: Source, now: float, cause: Record, result: Result) -> None:
+        """Take the commands that are due to a source's alerts."""
+        for offset, _, command in self._commands.due(source.name, now):
+            if offset <= source.commanded:
+                continue  # before a crash
+            source.commanded = offset
+            changes = source.lifecycle.command(command)
+            result.outcomes["command_done" if changes else "command_without_effect"] += 1
+            self._publish(source, changes, cause, result)
 
     def _publish(self, source: Source, changes: Sequence[Alert], cause: Record, result: Result) -> None:
         if changes:

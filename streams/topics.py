@@ -11,7 +11,10 @@ from pydantic import Field
 from streams.settings import KafkaSettings, Settings
 
 DAY_MS = 86_400_000
-INPUTS = ("telemetry", "transactions", "labels")
+INPUTS = ("telemetry", "transactions", "labels", "policies", "commands")
+
+SAID = ("policies", "commands")
+"""Those of one partition: few records, which every worker reads whole."""
 
 
 class TopicSettings(Settings):
@@ -42,12 +45,13 @@ class TopicError(RuntimeError):
 def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
     """Return all topics, inputs first.
 
-    Outputs have as many partitions as inputs: what a record leads to goes to the partition of the same number.
+    Outputs have as many partitions as inputs: what a record leads to goes to the partition of the same number. What
+    people say of the service itself has one partition, so that it has one order, and the broker's time.
 
     Examples
     --------
-    >>> [spec.name for spec in topic_specs(TopicSettings())]
-    ['telemetry', 'transactions', 'labels', 'scores', 'decisions', 'alerts', 'incidents', 'dead-letters']
+    >>> [spec.name for spec in topic_specs(TopicSettings())][:5]
+    ['telemetry', 'transactions', 'labels', 'policies', 'commands']
 
     """
 
@@ -55,12 +59,15 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
         return {"cleanup.policy": "delete", "retention.ms": str(round(days * DAY_MS))}
 
     compacted = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(DAY_MS)}
+    broker_time = {"message.timestamp.type": "LogAppendTime"}
     # A dead letter holds another record, in base64.
     letters = {**kept(settings.label_retention_days), "max.message.bytes": str(2 * 1024 * 1024)}
     topics = (
         ("telemetry", "readings of sources, in", kept(settings.input_retention_days)),
         ("transactions", "transactions of accounts, in", kept(settings.input_retention_days)),
         ("labels", "the truth about transactions, events and alerts, in", kept(settings.label_retention_days)),
+        ("policies", "versions of policies, in", compacted | broker_time),
+        ("commands", "what people say to alerts, in", kept(settings.label_retention_days) | broker_time),
         ("scores", "a score per event, out", kept(settings.output_retention_days)),
         ("decisions", "a decision per transaction, out", kept(settings.output_retention_days)),
         ("alerts", "the present state of each alert, out", compacted),
@@ -68,7 +75,7 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
         ("dead-letters", "events that could not be taken, out", letters),
     )
     return tuple(
-        TopicSpec(name, purpose, settings.partitions, settings.replication_factor, config)
+        TopicSpec(name, purpose, 1 if name in SAID else settings.partitions, settings.replication_factor, config)
         for name, purpose, config in topics
     )
 

@@ -17,16 +17,25 @@ from typing import Any
 import pytest
 import typer.main
 import yaml
+from pydantic import BaseModel
 
+from alerts.policies import PolicyVersion
 from streams.codec import decode
-from streams.schemas import EventLimits, LabelEvent, TelemetryEvent, TransactionEvent
+from streams.schemas import CommandEvent, EventLimits, LabelEvent, TelemetryEvent, TransactionEvent
 from tocsin.cli import app
 from tocsin.config import load_configuration
+from tocsin.policy_file import read_policies
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 WRITTEN = [page for page in PAGES if page.parent.name != "reference"]
-MODELS = {"values": TelemetryEvent, "amount": TransactionEvent, "label": LabelEvent}
+MODELS: dict[str, type[BaseModel]] = {
+    "values": TelemetryEvent,
+    "amount": TransactionEvent,
+    "label": LabelEvent,
+    "policy": PolicyVersion,
+    "command": CommandEvent,
+}
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -68,8 +77,12 @@ def test_every_setting_validates(text: str, tmp_path: Path):
     if "rules of Prometheus" in text:
         assert yaml.safe_load(text)["groups"]
         return
-    (tmp_path / "secret").write_text("a secret")
     file = tmp_path / "tocsin.yaml"
+    if "\npolicies:" in text:
+        file.write_text(text)
+        assert read_policies(file)
+        return
+    (tmp_path / "secret").write_text("a secret")
     file.write_text(re.sub(r"_file: /run/secrets/\S+", "_file: secret", text))
     load_configuration(file, environment={})
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from alerts.changes import SILENCE
+from alerts.policies import RANGE
 from detectors.auto import KINDS, prepare
 from detectors.base import Detector
 from detectors.registry import DetectorError, detector_factory
@@ -88,5 +89,5 @@ def run_worker(configuration: Configuration) -> int:
     elif name.startswith("river"):
         prepare_river()
     found = KINDS if name == "auto" else (name,) if name in KINDS else (KIND,)
-    start_at_zero({STREAM: OUTCOMES, TRANSACTIONS: DECISIONS}, (*found, SILENCE, FRAUD))
+    start_at_zero({STREAM: OUTCOMES, TRANSACTIONS: DECISIONS}, (*found, SILENCE, RANGE, FRAUD))
     return work(configuration, processors)

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
+from alerts.policies import PolicyDocument
 from streams.backtest import TelemetryBacktest, backtest_telemetry
 from streams.processor import Output, Record
 from streams.replay import TelemetryColumns, find_recordings
@@ -131,6 +132,16 @@ def test_every_change_of_every_alert_is_written_on_request(history, tmp_path):
     changes = [json.loads(line) for line in (tmp_path / "new/alerts.jsonl").read_text().splitlines()]
     assert {"north", "plant/south", "east", "west"} <= {alert["source"] for alert in changes}
     assert done.alerts == len({alert["alert_id"] for alert in changes})
+
+
+def test_policies_are_in_force_from_the_first_row(history, tmp_path):
+    document = PolicyDocument.model_validate({"name": "all", "owner": "plant", "values": {"level": {"max": -1e9}}})
+    backtest(history, tmp_path / "out", alerts=tmp_path / "alerts.jsonl", policies=[document])
+    told = [json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text().splitlines()]
+    assert {alert["owner"] for alert in told} == {"plant"}
+    begun = [alert for alert in told if alert["kind"] == "range" and alert["version"] == 1]
+    assert {alert["source"] for alert in begun} == {"east", "north", "plant/south", "west"}
+    assert {alert["started_at"] for alert in begun} == {"2026-01-01T00:00:00.000Z"}
 
 
 def test_the_alert_column_is_1_where_an_alert_fires(history, tmp_path):

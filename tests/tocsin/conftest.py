@@ -63,7 +63,8 @@ class CommandLine:
     def records(self, topic: str) -> list[Any]:
         """Return what the topic holds, each partition in its order."""
         consumer = KafkaConsumer(bootstrap_servers=self.brokers, auto_offset_reset="earliest", group_id=None)
-        partitions = [TopicPartition(self.prefix + topic, number) for number in range(PARTITIONS)]
+        numbers = sorted(consumer.partitions_for_topic(self.prefix + topic) or ())
+        partitions = [TopicPartition(self.prefix + topic, number) for number in numbers]
         consumer.assign(partitions)
         ends = consumer.end_offsets(partitions)
         found: list[Any] = []

@@ -11,6 +11,8 @@ INPUTS_AND_OUTPUTS = {
     "telemetry",
     "transactions",
     "labels",
+    "policies",
+    "commands",
     "scores",
     "decisions",
     "alerts",

@@ -10,7 +10,22 @@ from typing import Annotated, NoReturn
 import typer
 import typer.main
 
-from tocsin.cli import backtest, bench, broker, check, demo, evaluate, label, produce, state, tail, topics, worker
+from tocsin.cli import (
+    alerts,
+    backtest,
+    bench,
+    broker,
+    check,
+    demo,
+    evaluate,
+    label,
+    policy,
+    produce,
+    state,
+    tail,
+    topics,
+    worker,
+)
 from tocsin.cli.errors import DONE, FAILED, WRONG_USAGE, report
 
 app = typer.Typer(
@@ -34,6 +49,8 @@ app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
 app.add_typer(produce.app, name="produce")
 app.command("label")(label.label)
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(policy.app, name="policy")
 app.command("tail")(tail.tail)
 app.add_typer(topics.app, name="topics")
 app.add_typer(state.app, name="state")

@@ -71,6 +71,12 @@ def telemetry(
             help="Lines of JSON as topic labels carries them; each is learned when its source has reached its time.",
         ),
     ] = None,
+    policies: Annotated[
+        Path | None,
+        typer.Option(
+            "--policies", metavar="FILE", help="A file as `tocsin policy apply` takes it, in force from the beginning."
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Score recorded telemetry as the live service would.
@@ -90,11 +96,13 @@ def telemetry(
     from streams.backtest import backtest_telemetry  # noqa: PLC0415 - start-up time
     from streams.replay import TelemetryColumns  # noqa: PLC0415 - start-up time
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
+    from tocsin.policy_file import read_policies  # noqa: PLC0415 - start-up time
     from tocsin.wiring import make_detector  # noqa: PLC0415 - start-up time
 
     configuration = load_configuration(config)
     detector = make_detector(configuration)
-    must_exist(*inputs, *([labels] if labels else []))
+    must_exist(*inputs, *(file for file in (labels, policies) if file is not None))
+    documents = () if policies is None else read_policies(policies)
     columns = TelemetryColumns(time_, source, listed(values), listed(exclude))
     begun = time.perf_counter()
     with readable(), progress("rows") as tell:
@@ -107,6 +115,7 @@ def telemetry(
             partitions=configuration.topics.partitions,
             alerts=alerts,
             labels=labels,
+            policies=documents,
             progress=tell,
         )
     _tell(

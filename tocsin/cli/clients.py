@@ -11,6 +11,7 @@ from tocsin.cli.errors import WRONG_USAGE, CommandError
 if TYPE_CHECKING:
     from kafka import KafkaConsumer, KafkaProducer
     from kafka.admin import KafkaAdminClient
+    from kafka.consumer.fetcher import ConsumerRecord
 
     from streams.settings import KafkaSettings
 
@@ -44,6 +45,23 @@ def must_have(kafka: KafkaSettings, topic: str) -> None:
     with consumer(kafka) as client:
         if kafka.topic(topic) not in client.topics():
             raise CommandError(f"there is no topic {kafka.topic(topic)}; `tocsin topics create` creates it")
+
+
+def read_topic(kafka: KafkaSettings, topic: str) -> list[ConsumerRecord]:
+    """Return all that a topic holds now, each partition in its order."""
+    from kafka import TopicPartition  # noqa: PLC0415 - start-up time
+
+    must_have(kafka, topic)
+    name = kafka.topic(topic)
+    with consumer(kafka) as client:
+        partitions = [TopicPartition(name, number) for number in sorted(client.partitions_for_topic(name) or ())]
+        client.assign(partitions)
+        ends = client.end_offsets(partitions)
+        client.seek_to_beginning(*partitions)
+        found: list[ConsumerRecord] = []
+        while any(client.position(one) < ends[one] for one in partitions):
+            found += [record for batch in client.poll(timeout_ms=250).values() for record in batch]
+        return found
 
 
 @contextlib.contextmanager

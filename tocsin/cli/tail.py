@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from kafka.consumer.fetcher import ConsumerRecord
 
 
-TOPICS = ("alerts", "scores", "decisions", "dead-letters", "telemetry", "transactions", "labels")
+TOPICS = (
+    "alerts",
+    "scores",
+    "decisions",
+    "dead-letters",
+    "telemetry",
+    "transactions",
+    "labels",
+    "policies",
+    "commands",
+)
 
 
 def _complete_topic(incomplete: str) -> list[str]:
@@ -32,7 +42,7 @@ def tail(
         str,
         typer.Argument(
             help="Topic to follow, without the configured prefix: alerts, scores, decisions, dead-letters, "
-            "telemetry, transactions, labels or any other.",
+            "telemetry, transactions, labels, policies, commands or any other.",
             autocompletion=_complete_topic,
         ),
     ],

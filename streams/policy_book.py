@@ -1,0 +1,200 @@
+"""Which applied policies count for which events, in one partition."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from alerts.policies import PolicyVersion, Ruling, present, rule
+from alerts.policy import Policy
+from detectors.base import SnapshotError
+from streams.codec import Rejected, decode
+from streams.processor import Record
+from streams.schemas import EventLimits
+from streams.settling import SETTLING
+from streams.state_keys import reserved
+
+TOPIC = "policies"
+KEY = reserved("policies")
+FORMAT = 1
+
+KEPT_VERSIONS = 32
+"""Versions of one document that are kept in the state; a replay begins at the last checkpoint, and needs one or two."""
+
+
+class Governed(Protocol):
+    """A source as policies see it."""
+
+    name: str
+    era: object
+
+    def govern(self, ruling: Ruling) -> None:
+        """Let another policy count from now on."""
+
+
+class _Applied(msgspec.Struct, array_like=True, frozen=True):
+    """A version, and the time of production after which events are under it."""
+
+    counts_after: float
+    offset: int
+    value: bytes
+
+
+class _State(msgspec.Struct, array_like=True, frozen=True):
+    format: int
+    absorbed: list[tuple[str, int, int]]
+    applied: list[_Applied]
+
+
+class _Era:
+    """A time during which the same documents are in force."""
+
+    def __init__(self, versions: Sequence[PolicyVersion]) -> None:
+        self.versions = [(one.encode(), one) for one in present(versions).values() if one.policy is not None]
+
+
+class PolicyBook:
+    """Every version that was applied, and from when on it counts.
+
+    A version counts for the events of a source once a record of it was produced ``SETTLING`` seconds later than the
+    version. So it makes no difference how early it was read, and a replay decides each event under the same versions
+    as the first run did. What was read is part of the partition's state, stored before the sources that it governs.
+
+    Parameters
+    ----------
+    configured
+        The configuration's policy, beneath them all.
+    limits
+        What a record may be.
+    states
+        What was stored.
+
+    Attributes
+    ----------
+    absorbed
+        Last offset taken in, by topic and partition.
+    applied
+        The versions; none while nobody has applied any.
+    beneath
+        What governs a source that no document is about.
+
+    Examples
+    --------
+    >>> book = PolicyBook(Policy(), EventLimits(), {})
+    >>> value = (
+    ...     b'{"name": "pumps", "version": 1, "author": "ann", "at": 60,'
+    ...     b' "policy": {"name": "pumps", "source": "pump-*", "owner": "plant"}}'
+    ... )
+    >>> list(book.absorb([Record("policies", 0, 0, 60.0, b"pumps@1", value)]))
+    []
+    >>> [book.ruling("pump-7", heard).owner for heard in (62.0, 62.1)], book.ruling("fan-1", 62.1).owner
+    ([None, 'plant'], None)
+
+    """
+
+    def __init__(self, configured: Policy, limits: EventLimits, states: Mapping[str, bytes]) -> None:
+        self._configured, self._limits = configured, limits
+        self.absorbed: dict[tuple[str, int], int] = {}
+        self.applied: list[_Applied] = []
+        self._versions: dict[bytes, PolicyVersion] = {}
+        self.beneath = Ruling(configured)
+        self._rulings: dict[tuple[bytes, ...], Ruling] = {(): self.beneath}
+        if (stored := states.get(KEY)) is not None:
+            self._restore(stored)
+        self._stored = dict(self.absorbed)
+        self._divide()
+
+    def absorb(self, records: Sequence[Record]) -> Iterator[tuple[Record, Rejected]]:
+        """Take in records of the topic, and yield those that cannot be taken; what was before them goes on."""
+        changed = False
+        for record in records:
+            place = record.topic, record.partition
+            if record.offset <= self.absorbed.get(place, -1):
+                continue
+            self.absorbed[place] = record.offset
+            version = decode(PolicyVersion, record.value, self._limits)
+            if isinstance(version, Rejected):
+                yield record, version
+                continue
+            after = record.timestamp + SETTLING if record.timestamp >= 0 else -math.inf
+            self.applied.append(_Applied(after, record.offset, version.encode()))
+            changed = True
+        if changed:
+            self._forget_old()
+            self._divide()
+
+    def govern(self, source: Governed, heard: float) -> None:
+        """Let a source be under what is in force at an event.
+
+        Parameters
+        ----------
+        source
+            The source.
+        heard
+            Latest time at which a record of it was produced, including the event's, epoch seconds.
+
+        """
+        era = self._eras[bisect_left(self._beginnings, heard)]
+        if source.era is not era:
+            source.era = era
+            source.govern(self._ruling(era, source.name))
+
+    def ruling(self, name: str, heard: float) -> Ruling:
+        """Return what governs a source at a time of production."""
+        return self._ruling(self._eras[bisect_left(self._beginnings, heard)], name)
+
+    def changes(self) -> Iterator[tuple[str, bytes]]:
+        """Return the state if it has changed since the last call; to be stored before those of the sources."""
+        if self.absorbed != self._stored:
+            self._stored = dict(self.absorbed)
+            absorbed = [(*place, offset) for place, offset in sorted(self.absorbed.items())]
+            yield KEY, msgspec.msgpack.encode(_State(FORMAT, absorbed, self.applied))
+
+    def _ruling(self, era: _Era, name: str) -> Ruling:
+        about = [pair for pair in era.versions if pair[1].policy is not None and pair[1].policy.matches(name)]
+        key = tuple(value for value, _ in about)
+        ruling = self._rulings.get(key)
+        if ruling is None:
+            ruling = self._rulings[key] = rule(self._configured, [version for _, version in about])
+        return ruling
+
+    def _divide(self) -> None:
+        """Find the times between which the same versions are in force."""
+        versions = {one.value: self._versions.get(one.value) or _version(one) for one in self.applied}
+        self._versions = versions
+        applied = sorted(self.applied, key=lambda one: (one.counts_after, one.offset))
+        self._beginnings = sorted({one.counts_after for one in applied})
+        self._eras = [_Era([])]
+        for beginning in self._beginnings:
+            self._eras.append(_Era([versions[one.value] for one in applied if one.counts_after <= beginning]))
+
+    def _forget_old(self) -> None:
+        kept: dict[str, list[_Applied]] = {}
+        for one in self.applied:
+            kept.setdefault(_version(one).name, []).append(one)
+        self.applied = sorted((one for found in kept.values() for one in found[-KEPT_VERSIONS:]), key=_offset)
+
+    def _restore(self, stored: bytes) -> None:
+        try:
+            state = msgspec.msgpack.decode(stored, type=_State)
+        except msgspec.DecodeError as error:
+            raise SnapshotError(f"the state of policies cannot be read ({error}): reset the state") from error
+        if state.format != FORMAT:
+            raise SnapshotError(
+                f"the state of policies has format {state.format}, this program reads {FORMAT}: run the version that"
+                " wrote it, or reset the state"
+            )
+        self.absorbed = {(topic, partition): offset for topic, partition, offset in state.absorbed}
+        self.applied = state.applied
+
+
+def _version(applied: _Applied) -> PolicyVersion:
+    return PolicyVersion.model_validate_json(applied.value)
+
+
+def _offset(applied: _Applied) -> int:
+    return applied.offset

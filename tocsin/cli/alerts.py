@@ -1,0 +1,239 @@
+"""`tocsin alerts`: what goes on, and what people say to it."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tocsin.cli.errors import CommandError
+from tocsin.cli.options import ConfigFile, Json
+from tocsin.cli.terminal import console, print_json, print_line
+
+if TYPE_CHECKING:
+    from alerts.alert import Alert
+    from streams.settings import KafkaSettings
+
+app = typer.Typer(
+    help="""See what alerts there are, acknowledge and assign them.
+
+    What is said goes to topic commands; the worker that has the alert's source takes it within seconds, and the alert's
+    history tells who said what and when.
+
+    \b
+    Example:
+      tocsin alerts list
+      tocsin alerts ack 1a3d819cb05b264e8214 --comment "I am on it"
+    """,
+    rich_markup_mode=None,
+)
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the alert, or its beginning, if no other begins so.")]
+By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; default: your login.")]
+Comment = Annotated[str | None, typer.Option("--comment", metavar="TEXT", help="What to say with it.")]
+
+
+@app.command("list")
+def list_alerts(
+    all_: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    source: Annotated[str | None, typer.Option("--source", metavar="S", help="Of this source only.")] = None,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """List the alerts that go on, the most severe first.
+
+    \b
+    Example:
+      tocsin alerts list --json | jq -r '.[] | select(.acknowledged_by == null) | .summary'
+    """
+    from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
+
+    known = _known(load_configuration(config).kafka).values()
+    found = [one for one in known if (all_ or not one.state.over) and source in (None, one.source)]
+    found.sort(key=lambda alert: (alert.state.over, -alert.severity.rank, alert.started_at, alert.alert_id))
+    if json_:
+        print_json([alert.model_dump(mode="json") for alert in found])
+    elif found:
+        _print_table(found)
+    else:
+        print_line("there are no alerts" if all_ else "no alerts go on")
+
+
+@app.command("show")
+def show(id_: Id, config: ConfigFile = None, json_: Json = False) -> None:
+    """Show one alert with its history.
+
+    \b
+    Example:
+      tocsin alerts show 1a3d
+    """
+    from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
+
+    alert = _find(load_configuration(config).kafka, id_)
+    if json_:
+        print_json(alert.model_dump(mode="json"))
+        return
+    print_line(f"{alert.alert_id} {alert.state} {alert.severity}{' flapping' if alert.flapping else ''}")
+    print_line(alert.summary)
+    said = {
+        "acknowledged by": alert.acknowledged_by,
+        "assigned to": alert.assignee,
+        "owner": alert.owner,
+        "runbook": alert.runbook,
+        "policies": ", ".join(map(str, alert.policies)) or None,
+    }
+    for name, value in said.items():
+        if value is not None:
+            print_line(f"{name}: {value}")
+    for step in alert.history:
+        print_line(f"  {step.sentence}")
+
+
+@app.command("ack")
+def ack(id_: Id, by: By = None, comment: Comment = None, config: ConfigFile = None, json_: Json = False) -> None:
+    """Acknowledge a firing alert: somebody looks after it, so it is neither said again nor escalated.
+
+    \b
+    Example:
+      tocsin alerts ack 1a3d --by ann --comment "valve is being changed"
+    """
+    _say("acknowledge", id_, by, config, as_json=json_, comment=comment)
+
+
+@app.command("unack")
+def unack(id_: Id, by: By = None, comment: Comment = None, config: ConfigFile = None, json_: Json = False) -> None:
+    """Take an acknowledgement back: the alert fires again.
+
+    \b
+    Example:
+      tocsin alerts unack 1a3d
+    """
+    _say("unacknowledge", id_, by, config, as_json=json_, comment=comment)
+
+
+@app.command("comment")
+def comment_(
+    id_: Id,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to say.")],
+    by: By = None,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Write a comment into an alert's history.
+
+    \b
+    Example:
+      tocsin alerts comment 1a3d "same as last week"
+    """
+    _say("comment", id_, by, config, as_json=json_, comment=text)
+
+
+@app.command("assign")
+def assign(
+    id_: Id,
+    to: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Who shall look after it; nobody, if left out.")
+    ] = None,
+    by: By = None,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Say who shall look after an alert.
+
+    \b
+    Example:
+      tocsin alerts assign 1a3d bob
+    """
+    _say("assign", id_, by, config, as_json=json_, assignee=to)
+
+
+def _known(kafka: KafkaSettings) -> dict[str, Alert]:
+    """Return the present value of each alert."""
+    from alerts.alert import Alert  # noqa: PLC0415 - start-up time
+    from tocsin.cli.clients import read_topic  # noqa: PLC0415 - start-up time
+
+    newest: dict[str, Alert] = {}
+    for record in read_topic(kafka, "alerts"):
+        if record.value is None:
+            newest.pop((record.key or b"").decode(), None)
+            continue
+        alert = Alert.model_validate_json(record.value)
+        if alert.alert_id not in newest or alert.version >= newest[alert.alert_id].version:
+            newest[alert.alert_id] = alert
+    return newest
+
+
+def _find(kafka: KafkaSettings, id_: str) -> Alert:
+    known = _known(kafka)
+    found = [known[id_]] if id_ in known else [alert for key, alert in known.items() if key.startswith(id_)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise CommandError(f"{len(found)} alerts begin with {id_!r}: say more of the id")
+    raise CommandError(f"there is no alert {id_!r}; `tocsin alerts list --all` lists them")
+
+
+def _say(order: str, id_: str, by: str | None, config: Any, *, as_json: bool, **said: str | None) -> None:
+    """Send a command to an alert that can take it."""
+    from streams.codec import Rejected, decode  # noqa: PLC0415 - start-up time
+    from streams.schemas import CommandEvent, EventLimits  # noqa: PLC0415 - start-up time
+    from tocsin.cli.clients import must_have, producer  # noqa: PLC0415 - start-up time
+    from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
+
+    kafka = load_configuration(config).kafka
+    alert = _find(kafka, id_)
+    if why := _refusal(alert, order):
+        raise CommandError(f"alert {alert.alert_id} {why}")
+    event: dict[str, Any] = {
+        "alert_id": alert.alert_id,
+        "source": alert.source,
+        "command": order,
+        "by": by or getpass.getuser(),
+        "timestamp": round(time.time(), 3),
+    } | {name: value for name, value in said.items() if value is not None}
+    encoded = json.dumps(event).encode()
+    checked = decode(CommandEvent, encoded, EventLimits())
+    if isinstance(checked, Rejected):
+        raise CommandError(checked.detail)
+    with producer(kafka, acks="all") as client:
+        must_have(kafka, "commands")
+        client.send(kafka.topic("commands"), key=alert.alert_id.encode(), value=encoded).get(timeout=30)
+    if as_json:
+        print_json(event)
+    else:
+        print_line(f"{order} {alert.alert_id}: sent to topic {kafka.topic('commands')}")
+
+
+def _refusal(alert: Alert, order: str) -> str | None:
+    """Say why an alert cannot take a command now."""
+    if alert.stream != "telemetry":
+        return f"is of {alert.stream}: only those of telemetry take commands"
+    if alert.state.over:
+        return f"is {alert.state}: only alerts that go on take commands"
+    wanted = {"acknowledge": "firing", "unacknowledge": "acknowledged"}.get(order)
+    if wanted is not None and alert.state != wanted:
+        return f"is {alert.state}: to {order} it, it must be {wanted}"
+    return None
+
+
+def _print_table(found: list[Alert]) -> None:
+    from rich.table import Table  # noqa: PLC0415 - start-up time
+
+    from tocsin.cli.records import STYLES  # noqa: PLC0415 - start-up time
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("id", "state", "severity", "assignee", "summary"):
+        table.add_column(column)
+    for alert in found:
+        styled = (f"[{STYLES.get(text, 'none')}]{text}[/]" for text in (alert.state.value, alert.severity.value))
+        table.add_row(alert.alert_id, *styled, alert.assignee or alert.acknowledged_by or "", _plain(alert.summary))
+    console().print(table)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape  # noqa: PLC0415 - start-up time
+
+    return escape(text)
