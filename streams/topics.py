@@ -11,7 +11,10 @@ from pydantic import Field
 from streams.settings import KafkaSettings, Settings
 
 DAY_MS = 86_400_000
-INPUTS = ("telemetry", "transactions", "labels")
+INPUTS = ("telemetry", "transactions", "labels", "silences")
+
+SAID = ("silences",)
+"""Those of one partition: few records, which their reader reads whole."""
 
 
 class TopicSettings(Settings):
@@ -20,7 +23,9 @@ class TopicSettings(Settings):
     partitions: int = Field(4, ge=1, le=1000, description="Partitions of the input and output topics.")
     replication_factor: int = Field(1, ge=1, le=10, description="Copies of each partition; 3 in production.")
     input_retention_days: float = Field(7.0, gt=0, description="Days that telemetry and transactions are kept.")
-    output_retention_days: float = Field(30.0, gt=0, description="Days that scores and decisions are kept.")
+    output_retention_days: float = Field(
+        30.0, gt=0, description="Days that scores, decisions and notifications are kept."
+    )
     label_retention_days: float = Field(90.0, gt=0, description="Days that labels are kept.")
 
 
@@ -42,12 +47,13 @@ class TopicError(RuntimeError):
 def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
     """Return all topics, inputs first.
 
-    Outputs have as many partitions as inputs: what a record leads to goes to the partition of the same number.
+    Outputs have as many partitions as inputs: what a record leads to goes to the partition of the same number. What
+    people say of the service itself has one partition, and so one order.
 
     Examples
     --------
-    >>> [spec.name for spec in topic_specs(TopicSettings())]
-    ['telemetry', 'transactions', 'labels', 'scores', 'decisions', 'alerts', 'incidents', 'dead-letters']
+    >>> [spec.name for spec in topic_specs(TopicSettings())][:5]
+    ['telemetry', 'transactions', 'labels', 'silences', 'scores']
 
     """
 
@@ -61,14 +67,16 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
         ("telemetry", "readings of sources, in", kept(settings.input_retention_days)),
         ("transactions", "transactions of accounts, in", kept(settings.input_retention_days)),
         ("labels", "the truth about transactions, events and alerts, in", kept(settings.label_retention_days)),
+        ("silences", "what is not to be told for a time, in", compacted),
         ("scores", "a score per event, out", kept(settings.output_retention_days)),
         ("decisions", "a decision per transaction, out", kept(settings.output_retention_days)),
         ("alerts", "the present state of each alert, out", compacted),
         ("incidents", "alerts that belong together, out", compacted),
-        ("dead-letters", "events that could not be taken, out", letters),
+        ("notifications", "what was told to whom, out", kept(settings.output_retention_days)),
+        ("dead-letters", "what could not be taken or delivered, out", letters),
     )
     return tuple(
-        TopicSpec(name, purpose, settings.partitions, settings.replication_factor, config)
+        TopicSpec(name, purpose, 1 if name in SAID else settings.partitions, settings.replication_factor, config)
         for name, purpose, config in topics
     )
 
