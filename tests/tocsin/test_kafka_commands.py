@@ -11,10 +11,12 @@ INPUTS_AND_OUTPUTS = {
     "telemetry",
     "transactions",
     "labels",
+    "silences",
     "scores",
     "decisions",
     "alerts",
     "incidents",
+    "notifications",
     "dead-letters",
 }
 

@@ -10,7 +10,22 @@ from typing import Annotated, NoReturn
 import typer
 import typer.main
 
-from tocsin.cli import backtest, bench, broker, check, demo, evaluate, label, produce, state, tail, topics, worker
+from tocsin.cli import (
+    backtest,
+    bench,
+    broker,
+    check,
+    demo,
+    evaluate,
+    label,
+    notify,
+    produce,
+    silence,
+    state,
+    tail,
+    topics,
+    worker,
+)
 from tocsin.cli.errors import DONE, FAILED, WRONG_USAGE, report
 
 app = typer.Typer(
@@ -32,6 +47,8 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
+app.command("notify")(notify.notify)
+app.add_typer(silence.app, name="silence")
 app.add_typer(produce.app, name="produce")
 app.command("label")(label.label)
 app.command("tail")(tail.tail)
