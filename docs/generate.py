@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from generate_topics import kind, resolve, topics
 
+import streams.delivery.metrics
 import streams.metrics  # noqa: F401  registers them
 from tocsin.cli import app
 from tocsin.config import Configuration
@@ -66,7 +67,7 @@ def configuration() -> str:
     ]
     schema = Configuration.model_json_schema()
     for path, name, default, text in settings(schema, schema, Configuration()):
-        type_ = "secret" if is_secret_at(Configuration, tuple(path.split("."))) else name
+        type_ = "secret" if is_secret_at(Configuration, tuple(path.replace("*", "0").split("."))) else name
         lines.append(f"| `{path}` | {type_} | {default} | {text} |")
     return "\n".join([*lines, ""])
 
@@ -75,22 +76,47 @@ def settings(
     schema: dict[str, Any], node: dict[str, Any], defaults: BaseModel, path: str = ""
 ) -> Iterator[tuple[str, str, str, str]]:
     """Yield each leaf of the settings' tree: path, type, default, meaning."""
-    values = defaults.model_dump(mode="json")
+    values = defaults.model_dump(mode="json", by_alias=True)
     for name, field in node.get("properties", {}).items():
         resolved = resolve(schema, field)
         here = f"{path}{name}"
         if "properties" in resolved:
             yield from settings(schema, resolved, getattr(defaults, name), f"{here}.")
         else:
-            value = sorted(values[name]) if isinstance(values[name], list) else values[name]
-            default = "" if value in (None, {}) else f"`{json.dumps(value)}`"
-            text = " ".join(str(field.get("description", resolved.get("description", ""))).split())
-            yield here, kind(schema, field), default, text.replace("|", "\\|")
+            value = values[name]
+            if isinstance(value, list) and all(isinstance(one, str) for one in value):
+                value = sorted(value)
+            yield here, kind(schema, field), _shown(value), _text(field, resolved)
+            yield from of_items(schema, field, here)
+
+
+def of_items(schema: dict[str, Any], field: dict[str, Any], path: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the settings of each item of a list of settings."""
+    items = field.get("items", {})
+    for name, inner in resolve(schema, items).get("properties", {}).items():
+        here, resolved = f"{path}.*.{name}", resolve(schema, inner)
+        yield here, kind(schema, inner), _shown(inner.get("default")), _text(inner, resolved)
+        if inner.get("items", {}) != items:  # routes lie below routes
+            yield from of_items(schema, inner, here)
+
+
+def _shown(value: Any) -> str:
+    shown = json.dumps(value)
+    return "" if value in (None, {}, []) else "`…`" if len(shown) > 120 else f"`{shown}`"
+
+
+def _text(field: dict[str, Any], resolved: dict[str, Any]) -> str:
+    return " ".join(str(field.get("description", resolved.get("description", ""))).split()).replace("|", "\\|")
 
 
 def metrics() -> str:
     """Return every metric of a worker."""
-    lines = ["# Metrics", "", "Served at `/metrics` of each worker. No label holds a source, account or id.", ""]
+    lines = [
+        "# Metrics",
+        "",
+        "Served at `/metrics` of each worker and of `tocsin notify`. No label holds a source, account or id.",
+        "",
+    ]
     lines += ["| metric | type | labels | meaning |", "|---|---|---|---|"]
     families = sorted((f for f in REGISTRY.collect() if f.name.startswith("tocsin_")), key=lambda f: f.name)
     for family in families:

@@ -14,6 +14,11 @@ from pydantic import BaseModel
 
 from alerts.alert import Alert
 from alerts.policies import PolicyVersion
+from alerts.dispatch import Dispatcher
+from alerts.notification import Delivery, Notification
+from alerts.routing import Route
+from alerts.silences import Silence, SilenceChange
+from alerts.templates import Renderer, Templates
 from streams.dead_letters import DeadLetter
 from streams.decisions import DecisionRecord
 from streams.processor import Output, Record
@@ -29,10 +34,12 @@ VALUES: dict[str, tuple[str, type]] = {
     "labels": ("id", LabelEvent),
     "policies": ("name@version", PolicyVersion),
     "commands": ("alert id", CommandEvent),
+    "silences": ("silence id", Silence),
     "scores": ("source", ScoreRecord),
     "decisions": ("account", DecisionRecord),
     "alerts": ("alert id", Alert),
-    "dead-letters": ("that of the original", DeadLetter),
+    "notifications": ("notification id", Notification),
+    "dead-letters": ("that of the original; of a notification its id", DeadLetter),
 }
 
 TIME = 1767323045.0
@@ -101,7 +108,8 @@ What a record leads to goes to the partition of the same number as the record. E
 
 def topics() -> str:
     """Return every topic with its settings, its fields and an example."""
-    examples = {**EVENTS, **outputs()}
+    examples = {**EVENTS, **outputs(), "silences": silence()}
+    examples["notifications"] = notification(examples["alerts"])
     parts = [INTRODUCTION]
     for spec in topic_specs(TopicSettings()):
         parts.append(f"## {spec.name}\n\n{spec.purpose.capitalize()}. {_kept(spec.config)}\n")
@@ -130,6 +138,33 @@ def outputs() -> dict[str, dict[str, Any]]:
     return {name: _last(name, [*telemetry, *decided]) for name in ("scores", "dead-letters", "decisions")} | {
         "alerts": _last("alerts", telemetry)
     }
+
+
+def silence() -> dict[str, Any]:
+    """Return an example of a silence."""
+    created = SilenceChange(what="created", at=TIME, by="ann", comment="pumps are serviced")
+    found: dict[str, Any] = Silence(
+        silence_id="5f0c2a7be14d",
+        matchers=('source=~"pump-.*"', 'severity!="critical"'),
+        starts_at=TIME,
+        ends_at=TIME + 7200,
+        created_by="ann",
+        comment="pumps are serviced",
+        history=(created,),
+    ).model_dump(mode="json")
+    return found
+
+
+def notification(alert: dict[str, Any]) -> dict[str, Any]:
+    """Return an example of a notification: that of an alert."""
+    dispatcher = Dispatcher(Route(receiver="team", group_by=("source",), group_wait=0))
+    fired = Alert.model_validate(alert)
+    dispatcher.take(fired.updated_at, fired)
+    (made,) = dispatcher.tick(fired.updated_at).notifications
+    delivery = Delivery(sink="team/webhook/0", state="delivered", attempts=1, at=fired.updated_at + 0.1)
+    worded = Renderer(Templates()).render(made.model_copy(update={"deliveries": (delivery,)}))
+    found: dict[str, Any] = worded.model_dump(mode="json")
+    return found
 
 
 def _reading(i: int) -> dict[str, float]:

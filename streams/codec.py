@@ -29,6 +29,7 @@ class Reason(StrEnum):
     TOO_FAR_AHEAD = "too_far_ahead"
     KEY_MISMATCH = "key_mismatch"
     DETECTOR_ERROR = "detector_error"
+    UNDELIVERED = "undelivered"
 
 
 @dataclass(frozen=True, slots=True)

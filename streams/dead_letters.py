@@ -18,9 +18,9 @@ class DeadLetter(BaseModel):
 
     reason: Reason
     detail: str = Field(description="What is wrong and how to mend it")
-    topic: str = Field(description="Input topic, without prefix")
-    partition: int
-    offset: int
+    topic: str = Field(description="Input topic, without prefix; `notifications` for one that could not be delivered")
+    partition: int = Field(description="-1 for a notification: its key is in the dead letter's")
+    offset: int = Field(description="-1 for a notification")
     timestamp: float = Field(description="When the record was produced, epoch seconds")
     value: str | None = Field(description="The original bytes, base64; null if the record had none")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from aiokafka.errors import KafkaError, RequestTimedOutError
+from aiokafka.protocol.produce import ProduceRequest
 
 MARGIN = 0.9
 """Part of the session for which a heartbeat counts: the broker's clock and this one do not run alike."""
@@ -99,3 +101,44 @@ def now() -> float:
     """Return a time in seconds that goes on while the process, or the machine, sleeps."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
+def follow_group(coordinator: Any, lease: Lease) -> None:
+    """Renew the lease whenever the group counts this worker in, and end it when the group does not know it."""
+    join_complete, heartbeat, reset = (
+        coordinator._on_join_complete,
+        coordinator._do_heartbeat,
+        coordinator.reset_generation,
+    )
+
+    async def on_join_complete(*arguments: Any) -> None:
+        lease.renew(now())
+        await join_complete(*arguments)
+
+    async def do_heartbeat() -> bool:
+        since = now()
+        counted_in: bool = await heartbeat()
+        if counted_in:
+            lease.renew(since)
+        return counted_in
+
+    def reset_generation() -> None:
+        lease.give_up()
+        reset()
+
+    coordinator._on_join_complete = on_join_complete
+    coordinator._do_heartbeat = do_heartbeat
+    coordinator.reset_generation = reset_generation
+
+
+def guard(client: Any, lease: Lease) -> None:
+    """Let no request to write go out without the lease: the check comes right before the bytes go to the socket."""
+    send = client.send
+
+    async def send_with_lease(node: int, request: Any, **options: Any) -> Any:
+        if isinstance(request, ProduceRequest):
+            await client.ready(node)
+            lease.check()
+        return await send(node, request, **options)
+
+    client.send = send_with_lease

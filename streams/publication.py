@@ -123,7 +123,7 @@ class Outlet:
                 by_topic[output.topic].append(output)
         partition = self._source.partition
         sent = [
-            self._publisher.send(TP(self._settings.topic(topic), partition), (_record(o, due=due) for o in found))
+            self._publisher.send(TP(self._settings.topic(topic), partition), (record_of(o, due=due) for o in found))
             for topic, found in by_topic.items()
         ]
         for topic, end in zip(by_topic, await asyncio.gather(*sent), strict=True):
@@ -199,7 +199,8 @@ def _digest(topic: str, key: bytes | None, value: bytes | None) -> bytes:
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
-def _record(output: Output, *, due: bool) -> tuple[bytes, bytes, Headers]:
+def record_of(output: Output, *, due: bool) -> tuple[bytes, bytes, Headers]:
+    """Return an output's key, value and headers."""
     cause = output.cause
     position = f"{cause.topic}/{cause.partition}/{cause.offset}"
     time = datetime.fromtimestamp(cause.timestamp, UTC).isoformat(timespec="milliseconds")

@@ -11,10 +11,10 @@ from pydantic import Field
 from streams.settings import KafkaSettings, Settings
 
 DAY_MS = 86_400_000
-INPUTS = ("telemetry", "transactions", "labels", "policies", "commands")
+INPUTS = ("telemetry", "transactions", "labels", "policies", "commands", "silences")
 
-SAID = ("policies", "commands")
-"""Those of one partition: few records, which every worker reads whole."""
+SAID = ("policies", "commands", "silences")
+"""Those of one partition: few records, which their readers read whole."""
 
 
 class TopicSettings(Settings):
@@ -23,7 +23,9 @@ class TopicSettings(Settings):
     partitions: int = Field(4, ge=1, le=1000, description="Partitions of the input and output topics.")
     replication_factor: int = Field(1, ge=1, le=10, description="Copies of each partition; 3 in production.")
     input_retention_days: float = Field(7.0, gt=0, description="Days that telemetry and transactions are kept.")
-    output_retention_days: float = Field(30.0, gt=0, description="Days that scores and decisions are kept.")
+    output_retention_days: float = Field(
+        30.0, gt=0, description="Days that scores, decisions and notifications are kept."
+    )
     label_retention_days: float = Field(90.0, gt=0, description="Days that labels are kept.")
 
 
@@ -68,11 +70,13 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
         ("labels", "the truth about transactions, events and alerts, in", kept(settings.label_retention_days)),
         ("policies", "versions of policies, in", compacted | broker_time),
         ("commands", "what people say to alerts, in", kept(settings.label_retention_days) | broker_time),
+        ("silences", "what is not to be told for a time, in", compacted),
         ("scores", "a score per event, out", kept(settings.output_retention_days)),
         ("decisions", "a decision per transaction, out", kept(settings.output_retention_days)),
         ("alerts", "the present state of each alert, out", compacted),
         ("incidents", "alerts that belong together, out", compacted),
-        ("dead-letters", "events that could not be taken, out", letters),
+        ("notifications", "what was told to whom, out", kept(settings.output_retention_days)),
+        ("dead-letters", "what could not be taken or delivered, out", letters),
     )
     return tuple(
         TopicSpec(name, purpose, 1 if name in SAID else settings.partitions, settings.replication_factor, config)

@@ -10,11 +10,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from aiokafka.protocol.produce import ProduceRequest
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams.lease import Lease, now
+from streams.lease import follow_group, guard, now
 from streams.scheduler import Fetched, MicroBatch
 
 IMPATIENT_MS, PATIENT_MS = 5, 500
@@ -41,7 +40,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await super().on_start()
         consumer = self._ensure_consumer()
         _ask_again_at_once(consumer._fetcher)
-        _follow_group(consumer._coordinator, self.app.lease)
+        follow_group(consumer._coordinator, self.app.lease)
 
     async def _fetch_records(
         self,
@@ -219,7 +218,7 @@ class Producer(driver.Producer):
 
     def _new_producer(self, transactional_id: str | None = None) -> Any:
         producer = super()._new_producer(transactional_id)
-        _guard(producer.client, self.app.lease)
+        guard(producer.client, self.app.lease)
         return producer
 
     @property
@@ -233,47 +232,6 @@ class Transport(driver.Transport):
 
     Consumer = Consumer
     Producer = Producer
-
-
-def _follow_group(coordinator: Any, lease: Lease) -> None:
-    """Renew the lease whenever the group counts this worker in, and end it when the group does not know it."""
-    join_complete, heartbeat, reset = (
-        coordinator._on_join_complete,
-        coordinator._do_heartbeat,
-        coordinator.reset_generation,
-    )
-
-    async def on_join_complete(*arguments: Any) -> None:
-        lease.renew(now())
-        await join_complete(*arguments)
-
-    async def do_heartbeat() -> bool:
-        since = now()
-        counted_in: bool = await heartbeat()
-        if counted_in:
-            lease.renew(since)
-        return counted_in
-
-    def reset_generation() -> None:
-        lease.give_up()
-        reset()
-
-    coordinator._on_join_complete = on_join_complete
-    coordinator._do_heartbeat = do_heartbeat
-    coordinator.reset_generation = reset_generation
-
-
-def _guard(client: Any, lease: Lease) -> None:
-    """Let no request to write go out without the lease: the check comes right before the bytes go to the socket."""
-    send = client.send
-
-    async def send_with_lease(node: int, request: Any, **options: Any) -> Any:
-        if isinstance(request, ProduceRequest):
-            await client.ready(node)
-            lease.check()
-        return await send(node, request, **options)
-
-    client.send = send_with_lease
 
 
 def _position(consumer: Any, tp: TP) -> int | None:

@@ -91,3 +91,23 @@ def run_worker(configuration: Configuration) -> int:
     found = KINDS if name == "auto" else (name,) if name in KINDS else (KIND,)
     start_at_zero({STREAM: OUTCOMES, TRANSACTIONS: DECISIONS}, (*found, SILENCE, RANGE, FRAUD))
     return work(configuration, processors)
+
+
+def run_notifier(configuration: Configuration) -> int:
+    """Tell people of alerts until told to stop, and return the exit code.
+
+    Raises
+    ------
+    tocsin.config.ConfigurationError
+        If a sink cannot be made.
+
+    """
+    from streams.delivery.process import check_services  # noqa: PLC0415 - a worker delivers nothing
+    from streams.delivery.process import run_notifier as run  # noqa: PLC0415 - a worker delivers nothing
+
+    try:
+        check_services(configuration.notify)
+    except ValueError as error:
+        path, _, said = str(error).partition(": ")
+        raise ConfigurationError(Problem("", path, said)) from None
+    return run(configuration, configuration.notify)

@@ -26,7 +26,7 @@ from tocsin.config import Configuration, load_configuration
 
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"
-TOCSIN_SERVICES = ("topics", "worker", "demo")
+TOCSIN_SERVICES = ("topics", "worker", "notify", "demo")
 PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+([-.]\w+)*")
 
 
@@ -91,7 +91,7 @@ def assert_reachable(services: dict[str, Any], address: str, own: str) -> None:
 
 
 def test_the_services_are_those_the_readme_promises(services: dict[str, Any]) -> None:
-    assert set(services) == {"kafka", "topics", "worker", "demo", "prometheus", "alertmanager", "grafana"}
+    assert set(services) == {"kafka", "topics", "worker", "notify", "demo", "prometheus", "alertmanager", "grafana"}
     assert [name for name, service in services.items() if service.get("profiles")] == ["demo"]
 
 
@@ -157,7 +157,7 @@ def test_every_lasting_service_is_watched_and_restarted(services: dict[str, Any]
             assert service["healthcheck"]["test"] == ["NONE"]
             continue
         assert service["restart"] == "unless-stopped"
-        assert name == "worker" or service["healthcheck"]["test"][0] == "CMD"
+        assert name in ("worker", "notify") or service["healthcheck"]["test"][0] == "CMD"
     assert "/healthz" in (REPOSITORY / "Dockerfile").read_text().split("HEALTHCHECK")[1]
 
 
@@ -191,10 +191,12 @@ def test_the_workers_configuration_fits_its_container(services: dict[str, Any], 
 def test_prometheus_finds_all_that_it_scrapes(services: dict[str, Any], worker_settings: Configuration) -> None:
     config = yaml.safe_load(seen_in(services["prometheus"], "/etc/prometheus/prometheus.yml").read_text())
     jobs = {job["job_name"]: job for job in config["scrape_configs"]}
-    assert set(jobs) == {"tocsin", "alertmanager", "prometheus"}
+    assert set(jobs) == {"tocsin", "tocsin-notify", "alertmanager", "prometheus"}
     (workers,) = jobs["tocsin"]["dns_sd_configs"]
     assert workers["names"] == ["worker"]
     assert workers["port"] == worker_settings.http.port
+    (notifiers,) = jobs["tocsin-notify"]["dns_sd_configs"]
+    assert (notifiers["names"], notifiers["port"]) == (["notify"], worker_settings.http.port)
     targets = [
         target
         for group in [*config["alerting"]["alertmanagers"], *jobs.values()]
@@ -206,6 +208,15 @@ def test_prometheus_finds_all_that_it_scrapes(services: dict[str, Any], worker_s
         assert_reachable(services, target, own="prometheus")
     for rules in config["rule_files"]:
         assert seen_in(services["prometheus"], f"/etc/prometheus/{rules}").is_file()
+
+
+def test_the_notifier_tells_the_alertmanager_that_is_there(
+    services: dict[str, Any], worker_settings: Configuration
+) -> None:
+    assert worker_settings.http.port in container_ports(services["notify"])
+    (receiver,) = worker_settings.notify.receivers
+    (sink,) = receiver.alertmanager
+    assert_reachable(services, sink.url.removeprefix("http://"), own="notify")
 
 
 @pytest.mark.parametrize("name", ["prometheus", "alertmanager"])

@@ -13,10 +13,12 @@ INPUTS_AND_OUTPUTS = {
     "labels",
     "policies",
     "commands",
+    "silences",
     "scores",
     "decisions",
     "alerts",
     "incidents",
+    "notifications",
     "dead-letters",
 }
 

@@ -41,7 +41,8 @@ OBJECTS = objects()
 WORKER = OBJECTS["StatefulSet", "tocsin-worker"]
 TOPICS = OBJECTS["Job", "tocsin-topics"]
 SCALING = OBJECTS["ScaledObject", "tocsin-worker"]
-PODS = [WORKER["spec"]["template"], TOPICS["spec"]["template"]]
+NOTIFY = OBJECTS["Deployment", "tocsin-notify"]
+PODS = [WORKER["spec"]["template"], TOPICS["spec"]["template"], NOTIFY["spec"]["template"]]
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_kubernetes_knows_every_field(name: tuple[str, str]) -> None:
     kubernetes_validate.validate(OBJECTS[name], kubernetes_validate.latest_version(), strict=True)
 
 
-@pytest.mark.parametrize("pod", PODS, ids=["worker", "topics"])
+@pytest.mark.parametrize("pod", PODS, ids=["worker", "topics", "notify"])
 def test_a_pod_has_no_more_rights_than_it_needs(pod: dict[str, Any]) -> None:
     spec, dockerfile = pod["spec"], (REPOSITORY / "Dockerfile").read_text()
     assert spec["automountServiceAccountToken"] is False
@@ -87,7 +88,7 @@ def test_a_pod_has_no_more_rights_than_it_needs(pod: dict[str, Any]) -> None:
     assert "memory" in container(pod)["resources"]["limits"]
 
 
-@pytest.mark.parametrize("pod", PODS, ids=["worker", "topics"])
+@pytest.mark.parametrize("pod", PODS, ids=["worker", "topics", "notify"])
 def test_a_command_is_one_of_tocsin_and_its_file_is_there(pod: dict[str, Any]) -> None:
     command: Any = typer.main.get_command(app)
     arguments = list(container(pod)["args"])
@@ -151,6 +152,13 @@ def test_what_selects_workers_selects_them() -> None:
     assert all(selector == labels for selector in selectors)
     assert PODS[1]["metadata"]["labels"] != labels
     assert WORKER["spec"]["serviceName"] == OBJECTS["Service", "tocsin-worker"]["metadata"]["name"]
+
+
+def test_one_notifier_stands_by_and_is_selected() -> None:
+    assert NOTIFY["spec"]["replicas"] == 2
+    labels = NOTIFY["spec"]["template"]["metadata"]["labels"]
+    assert NOTIFY["spec"]["selector"]["matchLabels"] == labels
+    assert OBJECTS["NetworkPolicy", "tocsin-notify"]["spec"]["podSelector"]["matchLabels"] == labels
 
 
 def test_only_one_worker_is_disrupted_at_a_time() -> None:

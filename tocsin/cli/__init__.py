@@ -19,8 +19,10 @@ from tocsin.cli import (
     demo,
     evaluate,
     label,
+    notify,
     policy,
     produce,
+    silence,
     state,
     tail,
     topics,
@@ -47,6 +49,8 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
+app.command("notify")(notify.notify)
+app.add_typer(silence.app, name="silence")
 app.add_typer(produce.app, name="produce")
 app.command("label")(label.label)
 app.add_typer(alerts.app, name="alerts")

@@ -24,12 +24,14 @@ TOPICS = (
     "alerts",
     "scores",
     "decisions",
+    "notifications",
     "dead-letters",
     "telemetry",
     "transactions",
     "labels",
     "policies",
     "commands",
+    "silences",
 )
 
 
@@ -41,8 +43,8 @@ def tail(
     topic: Annotated[
         str,
         typer.Argument(
-            help="Topic to follow, without the configured prefix: alerts, scores, decisions, dead-letters, "
-            "telemetry, transactions, labels, policies, commands or any other.",
+            help="Topic to follow, without the configured prefix: alerts, scores, decisions, notifications, "
+            "dead-letters, telemetry, transactions, labels, policies, commands, silences or any other.",
             autocompletion=_complete_topic,
         ),
     ],
@@ -82,7 +84,10 @@ def tail(
     if envelope and not json_:
         raise typer.BadParameter("--envelope goes with --json")
     show = _show_json(envelope=envelope) if json_ else _show_pretty()
-    with consumer(configuration.kafka) as kafka, contextlib.suppress(KeyboardInterrupt):
+    with (
+        consumer(configuration.kafka, isolation_level="read_committed") as kafka,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
         partitions = _partitions(kafka, configuration.kafka.topic_prefix, topic)
         _seek(kafka, partitions, beginning=from_beginning or until_end)
         if not until_end:

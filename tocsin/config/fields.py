@@ -37,7 +37,7 @@ def names_at(root: Any, path: Path) -> list[str]:
     """Return the keys that a file may hold at this path."""
     names: list[str] = []
     for model in models_at(root, path):
-        for name, field in model.model_fields.items():
+        for name, field in _fields(model):
             names.append(name + SECRET_FILE if is_secret(field.annotation) else name)
     return names
 
@@ -80,7 +80,7 @@ def every_field(root: Any) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
     while pending:
         path, annotation = pending.pop(0)
         for model in (one for one in _alternatives(annotation) if _is_model(one)):
-            for name, field in model.model_fields.items():
+            for name, field in _fields(model):
                 yield (*path, name), field
                 if len(path) < 8:  # a model may contain itself
                     pending.append(((*path, name), field.annotation))
@@ -98,12 +98,18 @@ def _alternatives(annotation: Any) -> Iterator[Any]:
 
 def _below(annotation: Any, part: str | int) -> Iterator[Any]:
     if _is_model(annotation):
-        if part in annotation.model_fields:
-            yield from _alternatives(annotation.model_fields[part].annotation)
+        for name, field in _fields(annotation):
+            if name == part:
+                yield from _alternatives(field.annotation)
     elif _is_a(annotation, (Mapping,)):
         yield from _alternatives((*get_args(annotation), Any)[1])
     elif _is_a(annotation, (Sequence, AbstractSet)) and str(part).isdigit():
         yield from _alternatives((*get_args(annotation), Any)[0])
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    """Yield the fields by the names that a file uses: `continue` cannot be one in Python."""
+    return ((field.alias or name, field) for name, field in model.model_fields.items())
 
 
 def _is_model(annotation: Any) -> bool:

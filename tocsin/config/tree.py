@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from streams.delivery.settings import NotifySettings
 from streams.settings import EngineSettings
 from streams.telemetry import TelemetrySettings
 from streams.topics import TopicSettings
@@ -20,6 +21,7 @@ class Configuration(EngineSettings):
     topics: TopicSettings = Field(TopicSettings(), description="How topics are created.")
     telemetry: TelemetrySettings = Field(TelemetrySettings(), description="How telemetry is scored and alerts.")
     transactions: TransactionSettings = Field(TransactionSettings(), description="How transactions are decided.")
+    notify: NotifySettings = Field(NotifySettings(), description="Who is told of alerts, and how.")
 
 
 def load_configuration(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Configuration:
