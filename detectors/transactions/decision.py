@@ -117,6 +117,8 @@ def _habit(x: Mapping[str, float], amount: float) -> str:
 
 def _spree(x: Mapping[str, float], _: float) -> str:
     count = round(x["large_14d"])
+    if not count:
+        return "unusually large payments by this account not long ago"
     payments = "payment" if count == 1 else "payments"
     return f"{count} unusually large {payments} by this account in 14 days"
 
@@ -145,7 +147,7 @@ def _account_frauds(x: Mapping[str, float], _: float) -> str:
 _THEMES = (
     _Theme(("amount", "amount_surprise"), _amount),
     _Theme(("amount_to_mean", "amount_to_maximum_30d", "amount_deviation", "habit_surprise"), _habit),
-    _Theme(("large_7d", "large_14d"), _spree),
+    _Theme(("large_7d", "large_14d", "since_large_began", "usual_since_large"), _spree),
     _Theme(("count_1h", "count_1d_to_habit", "sum_1d_to_habit", "since_last", "velocity_surprise"), _velocity),
     _Theme(("hour", "weekday", "hour_habit"), _time),
     _Theme(("new_counterparty",), lambda _x, _amount: "first payment to this counterparty"),
@@ -156,10 +158,16 @@ _THEMES = (
             "counterparty_count_1d",
             "counterparty_count_7d_to_habit",
             "amount_to_counterparty_mean",
+            "counterparty_labels_30d",
             "counterparty_risk_30d",
             "counterparty_last_labels",
             "since_counterparty_fraud",
             "since_counterparty_fraud_began",
+            "usual_frauds_30d",
+            "since_usual_fraud",
+            "since_usual_fraud_began",
+            "genuine_since_usual_fraud",
+            "frauds_since_usual_fraud_began",
         ),
         _counterparty,
     ),
