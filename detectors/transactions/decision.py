@@ -69,19 +69,17 @@ def decide(settings: DecisionSettings, score: FraudScore, amount: float, frauds_
     'review'
 
     """
-    reasons = explain(score, amount)
     verdict: Verdict = "approve"
     if score.probability >= settings.review_at:
         verdict = "review"
     if score.probability >= settings.decline_at and frauds_learned >= settings.decline_after_frauds:
         verdict = "decline"
-    if settings.review_above is not None and amount > settings.review_above:
+    limit = settings.review_above
+    if limit is not None and amount > limit:
         verdict = "review" if verdict == "approve" else verdict
-        reasons = (
-            f"amount {amount:.2f} is above the limit of {settings.review_above:.2f} set for review",
-            *reasons,
-        )
-    return Decision(verdict, reasons if verdict != "approve" else ())
+        above = f"amount {amount:.2f} is above the limit of {limit:.2f} set for review"
+        return Decision(verdict, (above, *explain(score, amount)))
+    return Decision(verdict, explain(score, amount) if verdict != "approve" else ())
 
 
 def explain(score: FraudScore, amount: float, most: int = 3) -> tuple[str, ...]:

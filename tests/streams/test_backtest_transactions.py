@@ -63,6 +63,6 @@ def epoch(row: dict[str, Any]) -> float:
 
 
 def epoch_of(at: Any) -> float:
-    from streams.columns import epochs  # noqa: PLC0415
+    from streams.columns import epochs
 
     return epochs(pa.chunked_array([[at]]))[0]

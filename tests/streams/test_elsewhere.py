@@ -77,7 +77,7 @@ def test_a_label_that_is_corrected_no_longer_speaks_against_the_counterparty() -
     ],
 )
 def test_what_another_partition_refuses_does_not_count_here(broken: dict[str, Any]) -> None:
-    from msgspec.structs import replace  # noqa: PLC0415
+    from msgspec.structs import replace
 
     assert score([*(replace(record, **broken) for record in ELSEWHERE), *FRAUDS]) == score([])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ from tocsin.evaluation.fraud_protocol import (
     Scores,
     auc_roc,
     card_precision,
+    in_test,
     reviewed,
-    tested,
 )
 from tocsin.evaluation.metrics import average_precision
 from tocsin.evaluation.tables import Table, cell
@@ -130,7 +131,12 @@ class FraudResult:
             for week in self.weeks
         ]
         bands = [
-            (f"{band.low:g} to {band.high:g}", f"{band.payments:,}", cell(band.mean_score, ".3f"), cell(band.frauds, ".3f"))
+            (
+                f"{band.low:g} to {band.high:g}",
+                f"{band.payments:,}",
+                cell(band.mean_score, ".3f"),
+                cell(band.frauds, ".3f"),
+            )
             for band in self.bands
         ]
         return [
@@ -193,12 +199,15 @@ def evaluate(
         backtest_transactions(source, scored, settings, label_delay=delay, partitions=partitions, progress=progress)
         scores = np.array(numbers_in(read_table(scored, ["fraud_score"]).column("fraud_score")), float)
     table = read_table(source, list(COLUMNS))
-    times, cards, amounts, kinds = (np.array(part) for part in (
-        epochs(table.column("TX_DATETIME")),
-        numbers_in(table.column("CUSTOMER_ID")),
-        numbers_in(table.column("TX_AMOUNT")),
-        numbers_in(table.column("TX_FRAUD_SCENARIO")),
-    ))
+    times, cards, amounts, kinds = (
+        np.array(part)
+        for part in (
+            epochs(table.column("TX_DATETIME")),
+            numbers_in(table.column("CUSTOMER_ID")),
+            numbers_in(table.column("TX_AMOUNT")),
+            numbers_in(table.column("TX_FRAUD_SCENARIO")),
+        )
+    )
     frauds = np.array(truths_in(table.column("TX_FRAUD")), bool)
     return measure(times, cards.astype(int), amounts.astype(float), frauds, kinds.astype(int), scores)
 
@@ -206,13 +215,11 @@ def evaluate(
 COLUMNS = ("TX_DATETIME", "CUSTOMER_ID", "TX_AMOUNT", "TX_FRAUD", "TX_FRAUD_SCENARIO")
 
 
-def measure(
-    times: Scores, cards: Cards, amounts: Scores, frauds: Flags, kinds: Days, scores: Scores
-) -> FraudResult:
+def measure(times: Scores, cards: Cards, amounts: Scores, frauds: Flags, kinds: Days, scores: Scores) -> FraudResult:
     """Return all measures of scored payments; rows without a score count as the least suspicious."""
     scores = np.where(np.isnan(scores), -1.0, scores)
     days = ((times - FIRST_TRAINED) // DAY).astype(int)
-    chosen = tested(days, cards, frauds)
+    chosen = in_test(days, cards, frauds)
     truth, said = frauds[chosen], scores[chosen]
     protocol = Measures(
         auc_roc(truth, said),
@@ -224,9 +231,7 @@ def measure(
         one = chosen & (~frauds | (kinds == number))
         ranked = auc_roc(frauds[one], scores[one]), average_precision(frauds[one], scores[one])
         scenarios[number] = (int(frauds[one].sum()), *ranked)
-    return FraudResult(
-        protocol, scenarios, _weeks(times, days, amounts, frauds, scores), _bands(times, frauds, scores)
-    )
+    return FraudResult(protocol, scenarios, _weeks(times, days, amounts, frauds, scores), _bands(times, frauds, scores))
 
 
 def _weeks(times: Scores, days: Days, amounts: Scores, frauds: Flags, scores: Scores) -> list[Week]:
@@ -253,7 +258,7 @@ def _weeks(times: Scores, days: Days, amounts: Scores, frauds: Flags, scores: Sc
 def _bands(times: Scores, frauds: Flags, scores: Scores) -> list[Band]:
     learned = times >= times.min(initial=np.inf) + 2 * DELAY_DAYS * DAY
     bands = []
-    for low, high in zip(BANDS, BANDS[1:], strict=False):
+    for low, high in pairwise(BANDS):
         within = learned & (scores >= low) & ((scores < high) | (high == BANDS[-1]))
         if within.any():
             mean, share = float(scores[within].mean()), float(frauds[within].mean())

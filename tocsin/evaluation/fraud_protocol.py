@@ -41,7 +41,7 @@ class Measures:
     card_precision: float
 
 
-def tested(days: Days, cards: Cards, frauds: Flags) -> Flags:
+def in_test(days: Days, cards: Cards, frauds: Flags) -> Flags:
     """Return which payments are tested: those of seven days, of cards that are not known as defrauded by then.
 
     Parameters
@@ -54,7 +54,7 @@ def tested(days: Days, cards: Cards, frauds: Flags) -> Flags:
     Examples
     --------
     >>> days, cards = np.array([0, 14, 14, 8, 15, 16]), np.array([1, 1, 2, 2, 2, 2])
-    >>> tested(days, cards, np.array([True, False, False, True, False, False])).tolist()
+    >>> in_test(days, cards, np.array([True, False, False, True, False, False])).tolist()
     [False, False, True, False, True, False]
 
     """
