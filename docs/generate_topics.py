@@ -13,9 +13,9 @@ import msgspec
 from pydantic import BaseModel
 
 from alerts.alert import Alert
-from alerts.policies import PolicyVersion
 from alerts.dispatch import Dispatcher
 from alerts.notification import Delivery, Notification
+from alerts.policies import PolicyVersion
 from alerts.routing import Route
 from alerts.silences import Silence, SilenceChange
 from alerts.templates import Renderer, Templates

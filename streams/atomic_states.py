@@ -57,7 +57,7 @@ class AtomicStates:
         torn_before = msgspec.msgpack.decode(commit.before, type=list[int]) if commit and commit.before else []
         begun = self._stored(_begun_key(commit_key))
         last = max(self._complete, begun.checkpoint if begun else 0)
-        self._torn = torn_before if last == self._complete else [*torn_before, last]
+        self._torn = [*torn_before, *range(self._complete + 1, last + 1)]
         self._next = last + 1
         self.commit = commit.state if commit else None
 

@@ -17,6 +17,7 @@ class Awaiting(msgspec.Struct, array_like=True):
     timestamp: float
     account: str
     counterparty: str
+    amount: float
     features: bytes
     label: bool | None = None
 

@@ -73,8 +73,8 @@ def backtest_transactions(
     done = 0
     for partition, rows in enumerate(rows_of):
         processor = TransactionProcessor(settings, partition)
-        for chunk, labels in replay.chunks(partition, rows):
-            outcomes += processor.absorb(labels).outcomes
+        for chunk, heard in replay.chunks(partition, rows_of):
+            outcomes += processor.absorb(heard).outcomes
             result = processor.process(chunk)
             outcomes += result.outcomes
             for output in result.outputs:

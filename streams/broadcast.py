@@ -1,14 +1,16 @@
-"""Reads broadcast topics, such as labels, whole: every worker reads every partition."""
+"""Reads broadcast topics, such as labels: every worker reads every partition."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.types import TP
 
 from streams.processor import Processor, Record
 from streams.settings import KafkaSettings
@@ -43,15 +45,36 @@ class BroadcastReader:
         self._asking = asyncio.Lock()
         self._next_ends: asyncio.Task[Mapping[TopicPartition, int]] | None = None
 
-    async def news(self, processor: Processor, *, asking: bool = True) -> AsyncIterator[Sequence[Record]]:
-        """Yield the records up to the present end that a processor has not yet taken in; it takes each lot at once.
+    async def news(
+        self, processor: Processor, source: TP, until: float, *, asking: bool = True, whole: bool = True
+    ) -> AsyncIterator[Sequence[Record]]:
+        """Yield the records that a processor has not yet taken in; it takes each lot at once.
 
-        Without ``asking`` for the present ends, those that have arrived by now.
+        Parameters
+        ----------
+        processor
+            Who wants to know.
+        source
+            The input partition that it processes, by its logical topic name.
+        until
+            Of the other partitions of its own input topic, which may be far ahead of it, only the records before the
+            first that was produced at this time or later.
+        asking
+            Whether to ask for the present ends; else what has arrived by now is given.
+        whole
+            Whether to read the other topics, too.
+
         """
         asker, follower = await self._connected()
         names = {self._settings.topic(name): name for name in processor.broadcasts}
-        wanted = [tp for tp in follower.partitions if tp.topic in names]
-        ends = await self._ends(asker, follower) if asking else {tp: follower.end(tp) for tp in wanted}
+        wanted = [
+            tp
+            for tp in follower.partitions
+            if tp.topic in names
+            and (whole or names[tp.topic] == source.topic)
+            and (names[tp.topic], tp.partition) != source
+        ]
+        ends = await self._ends(asker, follower) if asking and wanted else {tp: follower.end(tp) for tp in wanted}
         for tp, end in ((tp, ends[tp]) for tp in wanted):
             place = names[tp.topic], tp.partition
             while (start := processor.absorbed().get(place, -1) + 1) < end:
@@ -59,6 +82,8 @@ class BroadcastReader:
                 found = follower.between(tp, start, end)
                 if found is None:
                     found = await self._read_past(asker, tp, start, min(end, follower.first(tp)))
+                if place[0] == source.topic:
+                    found = list(takewhile(lambda record: record.timestamp < until, found))
                 if not found:
                     break  # nothing is left there: the topic was compacted, or its records have expired
                 yield found

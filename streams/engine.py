@@ -40,7 +40,7 @@ INPUTS = ("transactions", "telemetry")
 OUTPUTS = ("decisions", "alerts", "scores", "dead-letters")
 """Topics that processors put out to, with as many partitions as the inputs."""
 
-BROADCASTS = ("labels", "policies", "commands")
+BROADCASTS = ("labels", "policies", "commands", "transactions")
 """Topics that processors read whole."""
 
 TICK_SECONDS = 1.0

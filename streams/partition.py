@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Protocol
@@ -23,9 +24,11 @@ class LostRecordsError(RuntimeError):
 
 
 class Broadcasts(Protocol):
-    """Topics that a processor reads whole."""
+    """Topics that every processor reads, beside its own partition."""
 
-    def news(self, processor: Processor, *, asking: bool = True) -> AsyncIterator[Sequence[Record]]:
+    def news(
+        self, processor: Processor, source: TP, until: float, *, asking: bool = True, whole: bool = True
+    ) -> AsyncIterator[Sequence[Record]]:
         """Yield what the processor has not yet taken in; without asking the brokers, what has arrived by now."""
 
 
@@ -45,7 +48,7 @@ class Partition:
     states
         Where its state is kept.
     broadcasts
-        Topics that it reads whole.
+        Topics that it reads beside its own partition.
     batch_size
         Told how long micro-batches take.
     position
@@ -95,8 +98,8 @@ class Partition:
         async with self.lock, self.all_or_nothing():
             if self.closed:
                 return
-            await self._catch_up_with_broadcasts(batch.end)
             records = self._new_records(batch)
+            await self._catch_up_with_broadcasts(records, batch.end)
             if records:
                 with no_garbage_collection(), Stopwatch() as watch:
                     result = self.processor.process(records)
@@ -110,7 +113,7 @@ class Partition:
         """Publish what is due by now, once all records that were processed in a run before have come again."""
         async with self.lock, self.all_or_nothing():
             if not self.closed and not self.outlet.before.reaches(self.source, self.position or 0):
-                await self._absorb_news(asking=False)
+                await self._absorb_news(-math.inf, asking=False)
                 result = self.processor.tick(now)
                 if result.outputs or result.outcomes or result.forgotten:
                     self._mark_dirty()
@@ -148,22 +151,25 @@ class Partition:
         if self._due_said and self._has_caught_up:
             self.outlet.before.forget()
 
-    async def _catch_up_with_broadcasts(self, end: int) -> None:
+    async def _catch_up_with_broadcasts(self, records: Sequence[Record], end: int) -> None:
         """Let the processor know all that was broadcast before the records up to ``end`` were produced.
 
         What is in the partition at one moment was produced before whatever is broadcast later. So a worker that lags
-        asks the brokers once for all that was there when it asked, not once for each micro-batch.
+        asks the brokers once for all that was there when it asked, not once for each micro-batch. The other partitions
+        of its own topic are followed step by step, as far as these records have come.
         """
-        if not self.processor.broadcasts or end <= self._broadcasts_cover:
+        broadcasts = self.processor.broadcasts
+        whole = end > self._broadcasts_cover
+        if not broadcasts or not (whole or self.source.topic in broadcasts):
             return
         there = max(end, self._known_end() or 0)
-        await self._absorb_news(asking=True)
-        self._broadcasts_cover = there
+        await self._absorb_news(max((record.timestamp for record in records), default=-math.inf), whole=whole)
+        self._broadcasts_cover = max(there, self._broadcasts_cover)
 
-    async def _absorb_news(self, *, asking: bool) -> None:
+    async def _absorb_news(self, until: float, *, asking: bool = True, whole: bool = True) -> None:
         if not self.processor.broadcasts:
             return
-        async for news in self._broadcasts.news(self.processor, asking=asking):
+        async for news in self._broadcasts.news(self.processor, self.source, until, asking=asking, whole=whole):
             self._mark_dirty()
             await self._publish(self.processor.absorb(news))
         self._has_caught_up = True

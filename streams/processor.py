@@ -75,7 +75,9 @@ class Processor(Protocol):
     """
 
     broadcasts: tuple[str, ...]
-    """Topics that every processor reads whole, such as ``labels``."""
+    """Topics of which every processor reads all partitions, such as ``labels``.
+
+    Of its own input topic it reads the others, no further than its own records have come."""
 
     detector: str
     """Name of what scores the events, for the metrics; one of a few."""

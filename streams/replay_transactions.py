@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -113,24 +114,30 @@ class TransactionReplay:
 
     def partition(self, partitions: int) -> list[list[int]]:
         """Return the rows of each partition in the order of their times."""
-        partition_of = {name: partition_of(name, partitions) for name in set(self._accounts)}
+        number_of = {name: partition_of(name, partitions) for name in set(self._accounts)}
         rows: list[list[int]] = [[] for _ in range(partitions)]
         for row in self._in_order():
-            rows[partition_of[self._accounts[row]]].append(row)
+            rows[number_of[self._accounts[row]]].append(row)
         return rows
 
-    def chunks(self, partition: int, rows: list[int]) -> Iterator[tuple[list[Record], list[Record]]]:
-        """Yield a partition's transactions in chunks, each with the labels that may fall due within it."""
-        sent = 0
+    def chunks(self, partition: int, rows_of: list[list[int]]) -> Iterator[tuple[list[Record], list[Record]]]:
+        """Yield a partition's transactions in chunks, each with what else it may have heard by then.
+
+        That is the labels that may fall due within it, and the transactions of the other partitions.
+        """
+        rows = rows_of[partition]
+        others = [number for number in range(len(rows_of)) if number != partition]
+        heard = [
+            _Sending(rows_of[number], self._times.__getitem__, partial(self._transaction, number)) for number in others
+        ]
+        heard.append(_Sending(self._in_order(), lambda row: self._times[row] + self._delay, self._label))
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
             until = self._times[chunk[-1]]
-            labels = []
-            while sent < len(rows) and self._times[rows[sent]] + self._delay <= until:
-                if self._labels[rows[sent]] is not None:
-                    labels.append(self._label(partition, sent, rows[sent]))
-                sent += 1
-            yield [self._transaction(partition, start + i, row) for i, row in enumerate(chunk)], labels
+            yield (
+                [self._transaction(partition, start + i, row) for i, row in enumerate(chunk)],
+                [record for sending in heard for record in sending.until(until)],
+            )
 
     def _in_order(self) -> list[int]:
         return sorted(range(len(self._times)), key=self._times.__getitem__)
@@ -151,10 +158,32 @@ class TransactionReplay:
         key = None if account is None else account.encode()
         return Record("transactions", partition, offset, self._times[row], key, self._event(row))
 
-    def _label(self, partition: int, offset: int, row: int) -> Record:
+    def _label(self, offset: int, row: int) -> Record | None:
+        if self._labels[row] is None:
+            return None
         # Produced with its transaction, but dated to when the truth is known: what counts is that date.
         event = _label_event(self._ids[row], self._labels[row], self._times[row] + self._delay)
-        return Record("labels", partition, offset, self._times[row], None, event)
+        return Record("labels", 0, offset, self._times[row], None, event)
+
+
+class _Sending:
+    """Rows that become records one after another, each at its time."""
+
+    def __init__(
+        self, rows: list[int], at: Callable[[int], float], record: Callable[[int, int], Record | None]
+    ) -> None:
+        self._rows = rows
+        self._at = at
+        self._record = record
+        self._sent = 0
+
+    def until(self, time: float) -> Iterator[Record]:
+        """Yield the records that come up to a time and have not come before."""
+        while self._sent < len(self._rows) and self._at(self._rows[self._sent]) <= time:
+            record = self._record(self._sent, self._rows[self._sent])
+            self._sent += 1
+            if record is not None:
+                yield record
 
 
 @dataclass(frozen=True, slots=True)

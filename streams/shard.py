@@ -15,6 +15,7 @@ from detectors.transactions import AccountHistory, CounterpartyHistory, FraudMod
 from detectors.transactions.snapshots import decode_state
 from streams.atomic_states import AtomicStates, Change
 from streams.awaiting_labels import Awaiting, AwaitingLabels
+from streams.elsewhere import ElsewhereState, PaymentElsewhere, PaymentsElsewhere
 from streams.kept_states import KeptStates
 from streams.late_labels import LateLabel, LateLabels
 
@@ -35,7 +36,10 @@ class LabelSettings(BaseModel):
         30 * 86_400.0, gt=0, description="Event time after which no label for a transaction is expected any more."
     )
     wait_limit: int = Field(
-        200_000, ge=1, description="Transactions of a partition that may wait for labels; beyond it the oldest go."
+        200_000,
+        ge=1,
+        description="Transactions of a partition, and again of all others, that may wait for labels; beyond it the "
+        "oldest go.",
     )
 
 
@@ -75,6 +79,7 @@ class _ShardState(msgspec.Struct, array_like=True, frozen=True):
     event_time: float
     produced_at: float
     absorbed: list[tuple[str, int, int]]
+    elsewhere: ElsewhereState
     model: bytes
 
 
@@ -106,29 +111,36 @@ class Shard:
             lambda name: self._states.get(COUNTERPARTY + name),
             COUNTERPARTY_BYTES,
         )
+        saved = None if self._states.commit is None else decode_state(self._states.commit, _ShardState, 2)
         self.awaiting = AwaitingLabels(labels.wait_seconds, labels.wait_limit, self._states)
+        self.elsewhere = PaymentsElsewhere(
+            labels.wait_seconds, labels.wait_limit, self._states, saved.elsewhere if saved else None
+        )
         self.labels = LateLabels()
         self.model = FraudModel(model)
         self.offset = -1
         self.event_time = self.produced_at = -math.inf
         self.absorbed: dict[tuple[str, int], int] = {}
         self._stored_labels: set[str] = set()
-        self._restore()
+        self._restore(saved)
         self._covered = (self.offset, dict(self.absorbed))
 
     def reach(self, event_time: float, produced_at: float) -> Iterator[LateLabel]:
         """Note how far the transactions have come, and give out the labels that are due by then."""
         self.event_time = max(self.event_time, event_time)
         self.produced_at = max(self.produced_at, produced_at)
+        self.elsewhere.reach(self.produced_at)
         return self.labels.due(self.event_time, self.produced_at)
 
     def learn(self, label: LateLabel) -> str | None:
         """Learn a label with the features of its transaction as they were, and return what became of it.
 
-        Most labels are of transactions that other shards have decided: to these there is nothing to say.
+        Most labels are of transactions that other shards decide: what these say of the counterparty counts here too,
+        and nobody is told.
         """
         awaiting = self.awaiting.get(label.id)
         if awaiting is None:
+            self._learn_elsewhere(label)
             return None
         if awaiting.label == label.label:
             return "label_repeated"
@@ -139,6 +151,11 @@ class Shard:
         self.awaiting.settle(label.id, label=label.label)
         return "label_corrected" if corrected else "label_learned"
 
+    def expire(self) -> int:
+        """Give up what has waited too long for a label, and return how many of the shard's own never got one."""
+        self.elsewhere.expire(self.event_time)
+        return self.awaiting.expire(self.event_time)
+
     def changes(self) -> Iterable[tuple[str, bytes | None]]:
         """Return the states that have changed since the last call, in the order in which to store them."""
         covered = (self.offset, dict(self.absorbed))
@@ -146,11 +163,21 @@ class Shard:
             return []
         self._covered = covered
         absorbed = [(topic, partition, offset) for (topic, partition), offset in sorted(self.absorbed.items())]
-        commit = _ShardState(1, self.offset, self.event_time, self.produced_at, absorbed, self.model.snapshot())
+        elsewhere = list(self.elsewhere.changes())
+        commit = _ShardState(
+            2,
+            self.offset,
+            self.event_time,
+            self.produced_at,
+            absorbed,
+            self.elsewhere.state(),
+            self.model.snapshot(),
+        )
         changed = chain(
             self._with_before(ACCOUNT, self.accounts.changes()),
             self._with_before(COUNTERPARTY, self.counterparties.changes()),
             self.awaiting.changes(),
+            elsewhere,
             self._label_changes(),
         )
         return self._states.checkpoint(changed, msgspec.msgpack.encode(commit))
@@ -171,13 +198,20 @@ class Shard:
             yield key, state, self._states.get(key)
 
     def _count(self, awaiting: Awaiting, *, fraud: bool, corrected: bool) -> None:
-        counterparty = self.counterparties.change(awaiting.counterparty)
-        if corrected:
-            counterparty.correct_label(awaiting.timestamp, fraud=fraud)
-        else:
-            counterparty.learn_label(awaiting.timestamp, fraud=fraud)
+        self._count_at_counterparty(awaiting, fraud=fraud, corrected=corrected)
         if fraud or corrected:
             self.accounts.change(awaiting.account).history.learn_fraud(awaiting.timestamp, 1 if fraud else -1)
+
+    def _learn_elsewhere(self, label: LateLabel) -> None:
+        payment = self.elsewhere.get(label.id)
+        if payment is not None and payment.label != label.label:
+            self._count_at_counterparty(payment, fraud=label.label, corrected=payment.label is not None)
+            self.elsewhere.settle(label.id, label=label.label)
+
+    def _count_at_counterparty(self, payment: Awaiting | PaymentElsewhere, *, fraud: bool, corrected: bool) -> None:
+        counterparty = self.counterparties.change(payment.counterparty)
+        count = counterparty.correct_label if corrected else counterparty.learn_label
+        count(payment.timestamp, payment.amount, fraud=fraud)
 
     def _label_changes(self) -> Iterator[Change]:
         held = {_label_key(label): label for label in self.labels}
@@ -187,13 +221,12 @@ class Shard:
             yield key, msgspec.msgpack.encode(held[key]), None
         self._stored_labels = set(held)
 
-    def _restore(self) -> None:
+    def _restore(self, saved: _ShardState | None) -> None:
         for key, state in self._states.items("label/"):
             self.labels.add(msgspec.msgpack.decode(state, type=LateLabel))
             self._stored_labels.add(key)
-        if self._states.commit is None:
+        if saved is None:
             return
-        saved = decode_state(self._states.commit, _ShardState, 1)
         self.offset, self.event_time, self.produced_at = saved.offset, saved.event_time, saved.produced_at
         self.absorbed = {(topic, partition): offset for topic, partition, offset in saved.absorbed}
         self.model.restore(saved.model)

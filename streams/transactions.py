@@ -14,11 +14,12 @@ from streams.awaiting_labels import Awaiting
 from streams.codec import Rejected, decode, misplaced, mistimed
 from streams.dead_letters import dead_letter
 from streams.decisions import DecisionRecord
+from streams.elsewhere import PaymentElsewhere
 from streams.late_labels import LateLabel
 from streams.processor import Output, Record, Result
 from streams.schemas import EventLimits, LabelEvent, TransactionEvent
 from streams.settings import Settings
-from streams.shard import Account, LabelSettings, Shard
+from streams.shard import STREAM, Account, LabelSettings, Shard
 
 LARGEST_AMOUNT = 1e15
 """Amounts beyond count as this much: nobody pays it, and sums stay exact enough."""
@@ -64,8 +65,8 @@ class TransactionSettings(Settings):
 class TransactionProcessor:
     """One partition of topic ``transactions`` (a shard) as a function of its records and the labels.
 
-    A shard has its own model, and sees the transactions of its own accounts only: of a counterparty it knows what
-    these accounts paid to it.
+    A shard has its own model, and decides the transactions of its own accounts. Of the other partitions it reads which
+    payment went where: so a label, whoever decided its transaction, counts for the counterparty in every shard alike.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ class TransactionProcessor:
 
     """
 
-    broadcasts: tuple[str, ...] = ("labels",)
+    broadcasts: tuple[str, ...] = ("labels", STREAM)
     detector: str = KIND
 
     def __init__(
@@ -100,13 +101,16 @@ class TransactionProcessor:
         return result
 
     def absorb(self, records: Sequence[Record]) -> Result:
-        """Take in labels; they are learned when the transactions have reached their time."""
+        """Take in labels, and payments of other partitions; both count once the transactions have reached them."""
         result = Result()
         for record in records:
             place = (record.topic, record.partition)
             if record.offset <= self._shard.absorbed.get(place, -1):
                 continue
             self._shard.absorbed[place] = record.offset
+            if record.topic == STREAM:
+                self._hear(record)
+                continue
             event = decode(LabelEvent, record.value, self._settings.limits)
             if not isinstance(event, Rejected):
                 self._shard.labels.add(
@@ -150,12 +154,23 @@ class TransactionProcessor:
         for label in self._shard.reach(event.time, record.timestamp):
             if outcome := self._shard.learn(label):
                 result.outcomes[outcome] += 1
-        if missed := self._shard.awaiting.expire(self._shard.event_time):
+        if missed := self._shard.expire():
             result.outcomes["label_missed"] += missed
         if self._shard.awaiting.get(event.transaction_id) is not None:
             result.outcomes["duplicate"] += 1
             return
         self._decide(event, record, result)
+
+    def _hear(self, record: Record) -> None:
+        """Take in a payment that another shard decides; what it cannot take it reports itself."""
+        if record.partition == self._partition:
+            return
+        event = decode(TransactionEvent, record.value, self._settings.limits)
+        if isinstance(event, Rejected) or misplaced(record, event.account, "account"):
+            self._shard.elsewhere.pass_over(record.partition, record.timestamp)
+            return
+        payment = PaymentElsewhere(event.counterparty, event.time, min(event.amount, LARGEST_AMOUNT))
+        self._shard.elsewhere.hear(record.partition, record.offset, record.timestamp, event.transaction_id, payment)
 
     def _checked(self, record: Record) -> TransactionEvent | Rejected:
         event = decode(TransactionEvent, record.value, self._settings.limits)
@@ -190,7 +205,7 @@ class TransactionProcessor:
         counterparty.learn(time, amount)
         shard.awaiting.add(
             event.transaction_id,
-            Awaiting(record.offset, time, event.account, event.counterparty, features),
+            Awaiting(record.offset, time, event.account, event.counterparty, amount, features),
         )
 
     def _record(self, event: TransactionEvent, score: FraudScore, decision: Decision) -> DecisionRecord:

@@ -12,6 +12,7 @@ from detectors.base import Detector
 from detectors.registry import DetectorError, detector_factory
 from detectors.river_adapter import KIND
 from detectors.river_adapter import prepare as prepare_river
+from detectors.transactions.classifier import prepare as prepare_fraud
 from streams.processor import Processor
 from streams.shard import STREAM as TRANSACTIONS
 from streams.telemetry import OUTCOMES, STREAM, TelemetryProcessor
@@ -88,6 +89,7 @@ def run_worker(configuration: Configuration) -> int:
         prepare()
     elif name.startswith("river"):
         prepare_river()
+    prepare_fraud()
     found = KINDS if name == "auto" else (name,) if name in KINDS else (KIND,)
     start_at_zero({STREAM: OUTCOMES, TRANSACTIONS: DECISIONS}, (*found, SILENCE, RANGE, FRAUD))
     return work(configuration, processors)

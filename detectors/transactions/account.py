@@ -24,6 +24,8 @@ ACCOUNT_FEATURES = (
     "sum_1d_to_habit",
     "large_7d",
     "large_14d",
+    "since_large_began",
+    "usual_since_large",
     "since_last",
     "hour",
     "weekday",
@@ -32,6 +34,9 @@ ACCOUNT_FEATURES = (
     "account_history",
     "account_frauds_30d",
 )
+
+RUN = 14 * DAY
+"""Large amounts that come within this time belong to one run: so long may a stolen card be in use."""
 
 
 class AccountState(msgspec.Struct, array_like=True, frozen=True):
@@ -46,6 +51,7 @@ class AccountState(msgspec.Struct, array_like=True, frozen=True):
     habit: list[float]
     hour_counts: list[int]
     known_counterparties: list[int]
+    large_run: tuple[float, int]
 
 
 class AccountHistory:
@@ -73,7 +79,7 @@ class AccountHistory:
 
     """
 
-    VERSION = 1
+    VERSION = 2
 
     def __init__(self, known_counterparties: int = 64, habit_memory: int = 200, large: float = 3.0) -> None:
         self._max_known = known_counterparties
@@ -90,6 +96,8 @@ class AccountHistory:
         self._variance = 0.0
         self._first = 0.0
         self._last = 0.0
+        self._large_began = -math.inf
+        self._usual_since = 0
 
     @property
     def mean_amount(self) -> float:
@@ -114,6 +122,8 @@ class AccountHistory:
             log_ratio(today.sum + amount, spent_per_day),
             float(self._days.totals(t, 7).marked),
             float(self._days.totals(t, 14).marked),
+            min(max(t - self._large_began, 0.0), 2 * RUN) / DAY,
+            float(self._usual_since) if t - self._large_began < RUN else 0.0,
             log2(max(t - self._last, 1.0)) if self._count else -1.0,
             clock,
             # 1970-01-01 was a Thursday; Monday is 0.
@@ -127,6 +137,7 @@ class AccountHistory:
     def learn(self, t: float, amount: float, counterparty: str) -> None:
         """Add a transaction to the history."""
         large = self._deviation(amount) > self._large
+        self._follow_run(t, large=large)
         for buckets in (self._five_minutes, self._hours, self._days):
             buckets.add(t, amount, marked=large)
         self._first = min(self._first, t) if self._count else t
@@ -151,6 +162,7 @@ class AccountHistory:
             [self._mean, self._variance, self._first, self._last],
             self._hour_counts,
             list(self._known),
+            (self._large_began, self._usual_since),
         )
         return msgspec.msgpack.encode(state)
 
@@ -172,6 +184,7 @@ class AccountHistory:
         self._mean, self._variance, self._first, self._last = saved.habit
         self._hour_counts = saved.hour_counts
         self._known = dict.fromkeys(saved.known_counterparties)
+        self._large_began, self._usual_since = saved.large_run
 
     def _deviation(self, amount: float) -> float:
         if not self._count:
@@ -183,6 +196,13 @@ class AccountHistory:
         # A young account's own deviation is uncertain: it is blended with what is typical, 60 % of the mean.
         typical = 0.36 * self._mean * self._mean
         return math.sqrt((self._count * self._variance + 5.0 * typical) / (self._count + 5.0))
+
+    def _follow_run(self, t: float, *, large: bool) -> None:
+        within = t - self._large_began < RUN
+        if large and not within:
+            self._large_began, self._usual_since = t, 0
+        elif within and not large:
+            self._usual_since += 1
 
     def _learn_habit(self, amount: float) -> None:
         # One large amount must not become the habit, or a stolen card would soon look normal.

@@ -7,10 +7,15 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 from river.base import Classifier
 
 from detectors.base import SnapshotError
+from detectors.compiled import compiled
 from detectors.transactions.snapshots import decode_state
+
+Numbers = NDArray[np.float64]
 
 
 class Curve(NamedTuple):
@@ -57,7 +62,8 @@ class AdditiveLogisticRegression(Classifier):
     learn as well as frequent ones: this, and not resampling, is how rare frauds count, and so the
     probabilities stay calibrated. ``Curve.prior`` gives a sensible opinion before the first label.
 
-    Costs about 10 µs to predict and 25 µs to learn with 26 features, and 16 bytes of state for each knot.
+    The loops over the curves are compiled. Costs about 10 µs to predict with reasons and 10 µs to learn with 36
+    features, and 16 bytes of state for each knot.
 
     Parameters
     ----------
@@ -92,56 +98,41 @@ class AdditiveLogisticRegression(Classifier):
         self.learning_rate = learning_rate
         self.base_rate = base_rate
         self.learned = [0, 0]
-        self._weights = [math.log(base_rate / (1.0 - base_rate))]
-        self._places: list[tuple[str, float, float, int, int]] = []
-        for name, curve in curves.items():
-            self._places.append((name, curve.low, 1.0 / curve.step, curve.knots - 1, len(self._weights)))
+        self._names = tuple(curves)
+        weights = [math.log(base_rate / (1.0 - base_rate))]
+        places = []
+        for curve in curves.values():
+            places.append((curve.low, 1.0 / curve.step, curve.knots - 1, len(weights)))
             heights = [curve.prior * (curve.low + i * curve.step) for i in range(curve.knots)]
             zero = curve.prior * min(max(0.0, curve.low), curve.high)
-            self._weights += [height - zero for height in heights] + [0.0]
-        self._squared_gradients = [0.01] * len(self._weights)
-        self._means = [0.0] * len(self._places)
+            weights += [height - zero for height in heights] + [0.0]
+        self._weights = np.array(weights)
+        self._places = np.array(places, float).reshape(-1, 4)
+        self._squared_gradients = np.full(len(weights), 0.01)
+        self._means = np.zeros(len(places))
 
     def predict_proba_one(self, x: Mapping[str, Any], **_: Any) -> dict[bool, float]:
         """Return the probability of both answers."""
-        probability = _probability(self._weights[0] + sum(self._heights(x)))
+        log_odds, _heights = self._look(self._values(x))
+        probability = _probability(log_odds)
         return {False: 1.0 - probability, True: probability}
 
     def explain_one(self, x: Mapping[str, Any]) -> Prediction:
         """Return the probability of ``True`` and each feature's contribution to the log-odds."""
-        heights = self._heights(x)
+        log_odds, heights = self._look(self._values(x))
         contributions = {
-            place[0]: height - mean
-            for place, height, mean in zip(self._places, heights, self._means, strict=True)
-            if place[0] in x
+            name: added for name, added in zip(self._names, (heights - self._means).tolist(), strict=True) if name in x
         }
-        return Prediction(_probability(self._weights[0] + sum(heights)), contributions)
+        return Prediction(_probability(log_odds), contributions)
 
     def learn_one(self, x: Mapping[str, Any], y: bool) -> None:
         """Move every curve towards the answer where this example touches it."""
-        weights, squared = self._weights, self._squared_gradients
-        heights = self._heights(x)
-        error = _probability(weights[0] + sum(heights)) - (1.0 if y else 0.0)
+        values = self._values(x)
+        log_odds, heights = self._look(values)
+        error = _probability(log_odds) - (1.0 if y else 0.0)
         self.learned[bool(y)] += 1
-        rate, forget = self.learning_rate, 1.0 / min(sum(self.learned), 10_000)
-        self._means = [mean + forget * (height - mean) for mean, height in zip(self._means, heights, strict=True)]
-        squared[0] += error * error
-        weights[0] -= rate * error / math.sqrt(squared[0])
-        for name, low, per_step, last, first in self._places:
-            value = x.get(name)
-            if value is None:
-                continue
-            position = min(max((value - low) * per_step, 0.0), last)
-            knot = int(position)
-            share = position - knot
-            knot += first
-            gradient = error * (1.0 - share)
-            squared[knot] += gradient * gradient
-            weights[knot] -= rate * gradient / math.sqrt(squared[knot])
-            if share:
-                gradient = error * share
-                squared[knot + 1] += gradient * gradient
-                weights[knot + 1] -= rate * gradient / math.sqrt(squared[knot + 1])
+        self._means += (heights - self._means) / min(sum(self.learned), 10_000)
+        move(values, self._places, self._weights, self._squared_gradients, error, self.learning_rate)
 
     def snapshot(self) -> bytes:
         """Return the learned values in a compact, versioned, non-executable form."""
@@ -150,9 +141,9 @@ class AdditiveLogisticRegression(Classifier):
                 self.VERSION,
                 self._named_curves(),
                 self.learned,
-                self._weights,
-                self._squared_gradients,
-                self._means,
+                self._weights.tolist(),
+                self._squared_gradients.tolist(),
+                self._means.tolist(),
             )
         )
 
@@ -168,31 +159,92 @@ class AdditiveLogisticRegression(Classifier):
         saved = decode_state(state, CurvesState, self.VERSION)
         if saved.curves != self._named_curves():
             raise SnapshotError("the classifier's curves have changed; start it anew or restore the old settings")
-        self.learned = saved.learned
-        self._weights = saved.weights
-        self._squared_gradients = saved.squared_gradients
-        self._means = saved.means
+        self.learned = list(saved.learned)
+        self._weights = np.array(saved.weights)
+        self._squared_gradients = np.array(saved.squared_gradients)
+        self._means = np.array(saved.means)
 
     def _named_curves(self) -> list[tuple[str, float, float, float, float]]:
         return [(name, *map(float, curve)) for name, curve in self.curves.items()]  # type: ignore[misc]
 
-    def _heights(self, x: Mapping[str, Any]) -> list[float]:
-        weights = self._weights
-        heights = []
-        for name, low, per_step, last, first in self._places:
-            value = x.get(name)
-            if value is None:
-                heights.append(0.0)
-                continue
-            position = min(max((value - low) * per_step, 0.0), last)
+    def _values(self, x: Mapping[str, Any]) -> Numbers:
+        return np.array([x.get(name, math.nan) for name in self._names], float)
+
+    def _look(self, values: Numbers) -> tuple[float, Numbers]:
+        heights = np.empty(len(values))
+        return look_up(values, self._places, self._weights, heights), heights
+
+
+@compiled
+def look_up(values: Numbers, places: Numbers, weights: Numbers, heights: Numbers) -> float:
+    """Return the log-odds, and write each curve's height at its feature's value; 0 where the value is missing.
+
+    Parameters
+    ----------
+    values
+        One for each feature; not a number where it is missing.
+    places
+        For each feature: the lowest knot, knots for each unit, number of the last knot, and where its weights begin.
+    weights
+        The constant, then the height at each knot of each curve.
+    heights
+        Written to.
+
+    """
+    total = 0.0
+    for i in range(len(values)):
+        heights[i] = 0.0
+        if not math.isnan(values[i]):
+            position = min(max((values[i] - places[i, 0]) * places[i, 1], 0.0), places[i, 2])
             knot = int(position)
             share = position - knot
-            knot += first
-            heights.append(weights[knot] + share * (weights[knot + 1] - weights[knot]))
-        return heights
+            at = int(places[i, 3]) + knot
+            heights[i] = weights[at] + share * (weights[at + 1] - weights[at])
+        total += heights[i]
+    return float(weights[0] + total)
+
+
+@compiled
+def move(values: Numbers, places: Numbers, weights: Numbers, squared: Numbers, error: float, rate: float) -> None:
+    """Take one step of AdaGrad at the knots that an example touches.
+
+    Parameters
+    ----------
+    values, places, weights
+        As in ``look_up``; weights are changed.
+    squared
+        Sum of squared gradients for each weight; changed.
+    error
+        Predicted probability less the answer.
+    rate
+        Step.
+
+    """
+    squared[0] += error * error
+    weights[0] -= rate * error / math.sqrt(squared[0])
+    for i in range(len(values)):
+        if math.isnan(values[i]):
+            continue
+        position = min(max((values[i] - places[i, 0]) * places[i, 1], 0.0), places[i, 2])
+        knot = int(position)
+        share = position - knot
+        at = int(places[i, 3]) + knot
+        gradient = error * (1.0 - share)
+        squared[at] += gradient * gradient
+        weights[at] -= rate * gradient / math.sqrt(squared[at])
+        if share > 0.0:
+            gradient = error * share
+            squared[at + 1] += gradient * gradient
+            weights[at + 1] -= rate * gradient / math.sqrt(squared[at + 1])
 
 
 def _probability(log_odds: float) -> float:
     if log_odds < -40.0:
         return math.exp(log_odds)
     return 1.0 / (1.0 + math.exp(-log_odds))
+
+
+def prepare() -> None:
+    """Compile the loops, or load them if that was done before: no transaction has to wait for it."""
+    model = AdditiveLogisticRegression({"any": Curve(0.0, 1.0, 1.0)})
+    model.learn_one({"any": 0.5}, True)

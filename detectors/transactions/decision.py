@@ -69,19 +69,17 @@ def decide(settings: DecisionSettings, score: FraudScore, amount: float, frauds_
     'review'
 
     """
-    reasons = explain(score, amount)
     verdict: Verdict = "approve"
     if score.probability >= settings.review_at:
         verdict = "review"
     if score.probability >= settings.decline_at and frauds_learned >= settings.decline_after_frauds:
         verdict = "decline"
-    if settings.review_above is not None and amount > settings.review_above:
+    limit = settings.review_above
+    if limit is not None and amount > limit:
         verdict = "review" if verdict == "approve" else verdict
-        reasons = (
-            f"amount {amount:.2f} is above the limit of {settings.review_above:.2f} set for review",
-            *reasons,
-        )
-    return Decision(verdict, reasons if verdict != "approve" else ())
+        above = f"amount {amount:.2f} is above the limit of {limit:.2f} set for review"
+        return Decision(verdict, (above, *explain(score, amount)))
+    return Decision(verdict, explain(score, amount) if verdict != "approve" else ())
 
 
 def explain(score: FraudScore, amount: float, most: int = 3) -> tuple[str, ...]:
@@ -117,6 +115,8 @@ def _habit(x: Mapping[str, float], amount: float) -> str:
 
 def _spree(x: Mapping[str, float], _: float) -> str:
     count = round(x["large_14d"])
+    if not count:
+        return "unusually large payments by this account not long ago"
     payments = "payment" if count == 1 else "payments"
     return f"{count} unusually large {payments} by this account in 14 days"
 
@@ -145,7 +145,7 @@ def _account_frauds(x: Mapping[str, float], _: float) -> str:
 _THEMES = (
     _Theme(("amount", "amount_surprise"), _amount),
     _Theme(("amount_to_mean", "amount_to_maximum_30d", "amount_deviation", "habit_surprise"), _habit),
-    _Theme(("large_7d", "large_14d"), _spree),
+    _Theme(("large_7d", "large_14d", "since_large_began", "usual_since_large"), _spree),
     _Theme(("count_1h", "count_1d_to_habit", "sum_1d_to_habit", "since_last", "velocity_surprise"), _velocity),
     _Theme(("hour", "weekday", "hour_habit"), _time),
     _Theme(("new_counterparty",), lambda _x, _amount: "first payment to this counterparty"),
@@ -156,10 +156,16 @@ _THEMES = (
             "counterparty_count_1d",
             "counterparty_count_7d_to_habit",
             "amount_to_counterparty_mean",
+            "counterparty_labels_30d",
             "counterparty_risk_30d",
             "counterparty_last_labels",
             "since_counterparty_fraud",
             "since_counterparty_fraud_began",
+            "usual_frauds_30d",
+            "since_usual_fraud",
+            "since_usual_fraud_began",
+            "genuine_since_usual_fraud",
+            "frauds_since_usual_fraud_began",
         ),
         _counterparty,
     ),

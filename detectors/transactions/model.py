@@ -30,6 +30,8 @@ CURVES = {
     "sum_1d_to_habit": Curve(-4.0, 6.0, 0.5),
     "large_7d": Curve(0.0, 8.0, 1.0),
     "large_14d": Curve(0.0, 8.0, 1.0),
+    "since_large_began": Curve(0.0, 28.0, 2.0),
+    "usual_since_large": Curve(0.0, 20.0, 2.0),
     "since_last": Curve(-1.0, 24.0, 1.0),
     "hour": Curve(0.0, 24.0, 2.0),
     "weekday": Curve(0.0, 7.0, 1.0),
@@ -40,10 +42,16 @@ CURVES = {
     "counterparty_count_1d": Curve(0.0, 10.0, 1.0),
     "counterparty_count_7d_to_habit": Curve(-3.0, 6.0, 0.5),
     "amount_to_counterparty_mean": Curve(-4.0, 6.0, 0.5),
+    "counterparty_labels_30d": Curve(0.0, 40.0, 4.0),
     "counterparty_risk_30d": Curve(0.0, 1.0, 0.1, prior=5.0),
     "counterparty_last_labels": Curve(0.0, 7.0, 1.0),
     "since_counterparty_fraud": Curve(0.0, 60.0, 2.0),
     "since_counterparty_fraud_began": Curve(0.0, 60.0, 2.0),
+    "usual_frauds_30d": Curve(0.0, 10.0, 1.0),
+    "since_usual_fraud": Curve(0.0, 60.0, 2.0),
+    "since_usual_fraud_began": Curve(0.0, 60.0, 2.0),
+    "genuine_since_usual_fraud": Curve(0.0, 20.0, 1.0),
+    "frauds_since_usual_fraud_began": Curve(0.0, 20.0, 1.0),
     "amount_surprise": Curve(0.0, 6.0, 0.25, prior=0.8),
     "habit_surprise": Curve(0.0, 6.0, 0.25, prior=1.0),
     "velocity_surprise": Curve(0.0, 6.0, 0.25, prior=0.6),
@@ -55,7 +63,7 @@ class FraudModelSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    learning_rate: float = Field(0.1, gt=0, le=1, description="Step of the online learning (AdaGrad)")
+    learning_rate: float = Field(0.2, gt=0, le=1, description="Step of the online learning (AdaGrad)")
     base_rate: float = Field(0.005, gt=0, lt=1, description="Share of frauds expected before the first label has come")
     known_counterparties: int = Field(
         64, ge=1, le=1024, description="Counterparties remembered for each account, to know a new one"
@@ -122,7 +130,7 @@ class FraudModel:
 
     """
 
-    VERSION = 1
+    VERSION = 2
 
     def __init__(self, settings: FraudModelSettings) -> None:
         self.classifier = AdditiveLogisticRegression(CURVES, settings.learning_rate, settings.base_rate)

@@ -67,12 +67,13 @@ class TimeBuckets:
         self._maxima[place] = max(self._maxima[place], amount)
         self._marked[place] += marked
 
-    def adjust(self, t: float, change: float) -> None:
-        """Correct the sum of the bucket that holds ``t``, if it is still known."""
+    def adjust(self, t: float, change: float, *, marked: int = 0) -> None:
+        """Correct the sum, and how many are marked, of the bucket that holds ``t``, if it is still known."""
         index = int(t // self._width)
         place = bisect_left(self._starts, index)
         if place < len(self._starts) and self._starts[place] == index:
             self._sums[place] += change
+            self._marked[place] = max(self._marked[place] + marked, 0)
 
     def totals(self, t: float, buckets: int) -> Totals:
         """Return the totals of the last ``buckets`` buckets up to the one that holds ``t``."""

@@ -20,6 +20,7 @@ import pytest
 from detectors.auto import Auto
 from detectors.base import Detector
 from detectors.signals.joint import Joint
+from detectors.transactions.classifier import AdditiveLogisticRegression, Curve
 from tests.detectors.every_detector import DETECTORS, SIGNALS, eventful, patchy
 
 REPOSITORY = Path(__file__).parents[2]
@@ -46,7 +47,20 @@ def everything() -> dict[str, Any]:
         "river.GaussianScorer": judged(DETECTORS["river.GaussianScorer"](), 1),
         "auto of 3 values": judged(Auto(), 3),
         "joint": judged(Joint(), 3),
+        "fraud": learned(),
     }
+
+
+def learned() -> list[list[float]]:
+    """Return the probabilities and contributions of a classifier while it learns."""
+    model = AdditiveLogisticRegression({"a": Curve(0.0, 7.0, 0.5), "b": Curve(-1.0, 1.0, 0.25, prior=2.0)})
+    said = []
+    for i in range(COUNT):
+        x = {"a": 0.3 * (i * 37 % 30)} | ({"b": (i * 11 % 17) / 7.0 - 1.2} if i % 5 else {})
+        prediction = model.explain_one(x)
+        said.append([prediction.probability, *prediction.contributions.values()])
+        model.learn_one(x, i % 30 > 24)
+    return said
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def test_a_history_stays_small_whatever_the_account_does() -> None:
         t += chance.expovariate(1 / 600)
         account.learn(t, chance.uniform(1, 1e6), f"shop-{i}")
         terminal.learn(t, chance.uniform(1, 1e6))
-        terminal.learn_label(t, fraud=chance.random() < 0.5)
+        terminal.learn_label(t, chance.uniform(1, 1e6), fraud=chance.random() < 0.5)
         if i % 7 == 0:
             account.learn_fraud(t)
     assert len(account.snapshot()) < 5_000
@@ -94,7 +94,7 @@ def test_the_risk_of_a_counterparty_is_delayed_until_labels_come() -> None:
         terminal.learn(day * DAY, 10.0)
     assert risk_of(terminal, 3 * DAY)["counterparty_risk_30d"] == 0.0
     for day in range(3):
-        terminal.learn_label(day * DAY, fraud=True)
+        terminal.learn_label(day * DAY, 10.0, fraud=True)
     assert risk_of(terminal, 9 * DAY)["counterparty_risk_30d"] == 0.75
     assert risk_of(terminal, 9 * DAY)["counterparty_last_labels"] == 7.0
     assert risk_of(terminal, 9 * DAY)["since_counterparty_fraud"] == 7.0
@@ -103,10 +103,48 @@ def test_the_risk_of_a_counterparty_is_delayed_until_labels_come() -> None:
 
 def test_a_corrected_label_takes_the_risk_back() -> None:
     terminal = CounterpartyHistory()
-    terminal.learn_label(0.0, fraud=True)
-    terminal.correct_label(0.0, fraud=False)
-    assert risk_of(terminal, DAY)["counterparty_risk_30d"] == 0.0
-    assert risk_of(terminal, DAY)["counterparty_last_labels"] == 0.0
+    terminal.learn_label(0.0, 10.0, fraud=False)
+    genuine = risk_of(terminal, DAY)
+    terminal.learn_label(HOUR, 10.0, fraud=True)
+    assert risk_of(terminal, DAY)["usual_frauds_30d"] == 1.0
+    terminal.correct_label(HOUR, 10.0, fraud=False)
+    assert risk_of(terminal, DAY) == genuine | {"counterparty_labels_30d": 2.0}
+
+
+def test_a_fraud_of_a_usual_amount_speaks_against_the_counterparty_and_a_large_one_against_the_account() -> None:
+    robbed, cheating = CounterpartyHistory(), CounterpartyHistory()
+    for terminal, amount in ((robbed, 500.0), (cheating, 22.0)):
+        for day in range(10):
+            terminal.learn_label(day * DAY, 20.0 + day % 3, fraud=False)
+        terminal.learn_label(10 * DAY, amount, fraud=True)
+        terminal.learn_label(12 * DAY, 20.0, fraud=False)
+    stolen, scam = risk_of(robbed, 20 * DAY), risk_of(cheating, 20 * DAY)
+    assert stolen["counterparty_risk_30d"] == scam["counterparty_risk_30d"] > 0
+    assert (stolen["usual_frauds_30d"], scam["usual_frauds_30d"]) == (0.0, 1.0)
+    assert (stolen["since_usual_fraud"], scam["since_usual_fraud"]) == (60.0, 10.0)
+    assert scam["genuine_since_usual_fraud"] == 1.0
+
+
+def test_frauds_long_after_the_last_ones_begin_a_new_spell() -> None:
+    terminal = CounterpartyHistory()
+    for day in (0, 20, 49, 51):
+        terminal.learn_label(day * DAY, 10.0, fraud=True)
+    now = risk_of(terminal, 55 * DAY)
+    assert (now["since_usual_fraud"], now["since_usual_fraud_began"]) == (4.0, 6.0)
+    assert now["frauds_since_usual_fraud_began"] == 2.0
+
+
+def test_a_run_of_large_amounts_is_followed_from_its_first() -> None:
+    account = AccountHistory()
+    for day in range(30):
+        account.learn(day * DAY, 20.0 + day % 5, "shop")
+    calm = features_of(account, 30 * DAY, 20.0)
+    for day, amount in ((30, 400.0), (31, 20.0), (33, 400.0), (34, 21.0)):
+        account.learn(day * DAY, amount, "shop")
+    robbed = features_of(account, 35 * DAY, 20.0)
+    assert (calm["since_large_began"], calm["usual_since_large"]) == (28.0, 0.0)
+    assert (robbed["since_large_began"], robbed["usual_since_large"]) == (5.0, 2.0)
+    assert features_of(account, 45 * DAY, 20.0)["usual_since_large"] == 0.0
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, 499])
@@ -263,4 +301,4 @@ def play(events: int, restart_at: int | None = None) -> Iterator[FraudScore]:
         model.learn(features, fraud=fraud)
         account.learn(t, amount, f"shop-{i % 70}")
         shop.learn(t, amount)
-        shop.learn_label(t, fraud=fraud)
+        shop.learn_label(t, amount, fraud=fraud)

@@ -156,6 +156,7 @@ def test_a_checkpoint_torn_at_any_place_loses_and_repeats_nothing(
 
 
 @example(lives=[(2, True, 1.0), (6, False, 0.9), (1, True, 1.0)])
+@example(lives=[(2, False, 0.9), (1, False, 0.2), (1, True, 1.0)])
 @given(lives=st.lists(st.tuples(st.integers(1, 5), st.booleans(), st.floats(0, 1)), min_size=2, max_size=4))
 @settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate])
 def test_one_crash_after_another_loses_and_repeats_nothing(lives: list[tuple[int, bool, float]]) -> None:

@@ -1,0 +1,201 @@
+"""Payments that other partitions decide: what their labels say of a counterparty counts in every partition."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Iterator
+
+import msgspec
+
+from streams.atomic_states import AtomicStates, Change
+
+PAYMENTS, LABELS = "elsewhere/", "elsewhere-labels/"
+"""What the keys of stored payments, and of what their labels were, begin with."""
+
+
+class PaymentElsewhere(msgspec.Struct, array_like=True, gc=False):
+    """A payment that another partition decides; ``label`` is ``None`` until it comes."""
+
+    counterparty: str
+    timestamp: float
+    amount: float
+    label: bool | None = None
+    number: int = 0
+
+
+class _Heard(msgspec.Struct, array_like=True, gc=False, order=True):
+    """A payment that was read and counts as known once the shard's own records are later than ``known_at``."""
+
+    known_at: float
+    partition: int
+    offset: int
+    transaction_id: str
+    counterparty: str
+    timestamp: float
+    amount: float
+
+
+class ElsewhereState(msgspec.Struct, array_like=True, frozen=True):
+    """What a checkpoint tells of the payments elsewhere beside those themselves."""
+
+    first: int
+    next_labels: int
+    produced_at: list[tuple[int, float]]
+    heard: list[_Heard]
+
+
+class PaymentsElsewhere:
+    """Recent payments of the other partitions by id, bounded in time and number.
+
+    A payment is known from the moment at which this partition's records are later than it and all before it in its
+    own partition, by Kafka's record timestamps. So it makes no difference how early it was read, and a replay knows
+    it at the same record. Payments are stored in lots, one for each checkpoint; so are the labels that came.
+
+    Parameters
+    ----------
+    seconds
+        Event time after which no label is expected any more.
+    limit
+        Number of payments above which the oldest are given up.
+    states
+        Where they were stored.
+    saved
+        What the last checkpoint told.
+
+    Examples
+    --------
+    >>> payments = PaymentsElsewhere(86_400.0, 1000, AtomicStates({}, "shard"), None)
+    >>> payments.hear(1, 0, 100.0, "t1", PaymentElsewhere("shop", 99.0, 20.0))
+    >>> payments.reach(100.0), payments.get("t1")
+    (None, None)
+    >>> payments.reach(101.0), payments.get("t1").counterparty
+    (None, 'shop')
+
+    """
+
+    def __init__(self, seconds: float, limit: int, states: AtomicStates, saved: ElsewhereState | None) -> None:
+        self._seconds = seconds
+        self._limit = limit
+        self._by_id: dict[str, PaymentElsewhere] = {}
+        self._oldest: deque[str] = deque()
+        self._first = saved.first if saved else 0
+        self._next_labels = saved.next_labels if saved else 0
+        self._produced_at = dict(saved.produced_at) if saved else {}
+        self._heard = list(saved.heard) if saved else []
+        self._labelled: dict[str, bool] = {}
+        self._lots: deque[int] = deque()
+        self._label_lots: deque[tuple[int, int]] = deque()
+        self._stored = self._first
+        for key, state in sorted(states.items(PAYMENTS)):
+            self._take_up(int(key.removeprefix(PAYMENTS)), state)
+        for key, state in sorted(states.items(LABELS)):
+            self._take_up_labels(int(key.removeprefix(LABELS)), state)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def pass_over(self, partition: int, produced_at: float) -> None:
+        """Note that a record was read which is no payment."""
+        self._produced_at[partition] = max(produced_at, self._produced_at.get(partition, -math.inf))
+
+    def hear(
+        self, partition: int, offset: int, produced_at: float, transaction_id: str, payment: PaymentElsewhere
+    ) -> None:
+        """Take in a payment, in the order of its partition."""
+        self.pass_over(partition, produced_at)
+        heard = _Heard(
+            self._produced_at[partition],
+            partition,
+            offset,
+            transaction_id,
+            payment.counterparty,
+            payment.timestamp,
+            payment.amount,
+        )
+        heapq.heappush(self._heard, heard)
+
+    def reach(self, produced_at: float) -> None:
+        """Know the payments that are earlier than a record of this partition."""
+        while self._heard and self._heard[0].known_at < produced_at:
+            heard = heapq.heappop(self._heard)
+            if heard.transaction_id not in self._by_id:
+                self._add(heard.transaction_id, PaymentElsewhere(heard.counterparty, heard.timestamp, heard.amount))
+
+    def get(self, transaction_id: str) -> PaymentElsewhere | None:
+        """Return a payment that is known and not long ago."""
+        return self._by_id.get(transaction_id)
+
+    def settle(self, transaction_id: str, *, label: bool) -> None:
+        """Note that the label has come, or has been corrected."""
+        self._by_id[transaction_id].label = label
+        self._labelled[transaction_id] = label
+
+    def expire(self, now: float) -> None:
+        """Give up what has waited too long."""
+        while self._oldest and (
+            len(self._by_id) > self._limit or self._by_id[self._oldest[0]].timestamp < now - self._seconds
+        ):
+            gone = self._oldest.popleft()
+            del self._by_id[gone]
+            self._labelled.pop(gone, None)
+            self._first += 1
+
+    def state(self) -> ElsewhereState:
+        """Return what a checkpoint must tell beside the changes, once these have been taken."""
+        return ElsewhereState(self._first, self._next_labels, sorted(self._produced_at.items()), sorted(self._heard))
+
+    def changes(self) -> Iterator[Change]:
+        """Return what has changed since the last call."""
+        yield from self._gone()
+        end = self._first + len(self._oldest)
+        start = max(self._stored, self._first)
+        if start < end:
+            added = [self._row(transaction_id) for transaction_id in list(self._oldest)[start - end :]]
+            self._lots.append(start)
+            yield _key(PAYMENTS, start), msgspec.msgpack.encode(added), None
+        self._stored = end
+        if self._labelled:
+            last = max(self._by_id[transaction_id].number for transaction_id in self._labelled)
+            self._label_lots.append((self._next_labels, last))
+            yield _key(LABELS, self._next_labels), msgspec.msgpack.encode(self._labelled), None
+            self._next_labels += 1
+        self._labelled = {}
+
+    def _gone(self) -> Iterator[Change]:
+        # A lot ends where the next one begins, at the latest where storing has come.
+        while self._lots and (self._lots[1] if len(self._lots) > 1 else self._stored) <= self._first:
+            yield _key(PAYMENTS, self._lots.popleft()), None, None
+        while self._label_lots and self._label_lots[0][1] < self._first:
+            yield _key(LABELS, self._label_lots.popleft()[0]), None, None
+
+    def _row(self, transaction_id: str) -> tuple[str, str, float, float]:
+        payment = self._by_id[transaction_id]
+        return transaction_id, payment.counterparty, payment.timestamp, payment.amount
+
+    def _add(self, transaction_id: str, payment: PaymentElsewhere) -> None:
+        payment.number = self._first + len(self._oldest)
+        self._by_id[transaction_id] = payment
+        self._oldest.append(transaction_id)
+
+    def _take_up(self, start: int, state: bytes) -> None:
+        rows = msgspec.msgpack.decode(state, type=list[tuple[str, str, float, float]])
+        self._lots.append(start)
+        for number, (transaction_id, counterparty, timestamp, amount) in enumerate(rows, start):
+            if number >= self._first:
+                self._add(transaction_id, PaymentElsewhere(counterparty, timestamp, amount))
+        self._stored = max(start + len(rows), self._first)
+
+    def _take_up_labels(self, number: int, state: bytes) -> None:
+        last = -1
+        for transaction_id, label in msgspec.msgpack.decode(state, type=dict[str, bool]).items():
+            payment = self._by_id.get(transaction_id)
+            if payment is not None:
+                payment.label = label
+                last = max(last, payment.number)
+        self._label_lots.append((number, last))
+
+
+def _key(prefix: str, number: int) -> str:
+    return f"{prefix}{number:016d}"

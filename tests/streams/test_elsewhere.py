@@ -1,0 +1,141 @@
+"""Labels of payments that other partitions decide: each counts for its counterparty everywhere, once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.processor import Record
+from streams.transactions import TransactionProcessor, TransactionSettings
+from tests.streams.town import SETTINGS, batches, decisions, heard_by, payments, play, store, uninterrupted
+
+DAY = 86_400.0
+START = 1e9
+
+
+def payment(partition: int, offset: int, day: float, **fields: Any) -> Record:
+    account, time = f"account-{partition}", START + day * DAY
+    event = {
+        "transaction_id": f"t{partition}-{offset}",
+        "timestamp": time,
+        "account": account,
+        "counterparty": "shop",
+        "amount": 20.0,
+        **fields,
+    }
+    return Record("transactions", partition, offset, time, account.encode(), json.dumps(event).encode())
+
+
+def label(offset: int, name: str, fraud: bool, day: float) -> Record:
+    time = START + day * DAY
+    value = json.dumps({"id": name, "label": fraud, "timestamp": time})
+    return Record("labels", 0, offset, time, name.encode(), value.encode())
+
+
+def score(heard: list[Record], day: float = 10.0, wait_limit: int = 1000) -> float:
+    """Return the fraud score of a payment at the shop, after a shard has heard this."""
+    settings = TransactionSettings.model_validate({"labels": {"wait_limit": wait_limit}})
+    processor = TransactionProcessor(settings, 0)
+    processor.process([payment(0, 0, 0.0, counterparty="kiosk")])
+    processor.absorb(heard)
+    found: float = decisions(processor.process([payment(0, 1, day)]).outputs)[0]["fraud_score"]
+    return found
+
+
+ELSEWHERE = [payment(1, i, 1.0 + i / 10) for i in range(5)]
+FRAUDS = [label(i, f"t1-{i}", fraud=True, day=8.0) for i in range(5)]
+
+
+def test_frauds_that_other_partitions_saw_at_a_counterparty_make_it_suspicious_here() -> None:
+    assert score([*ELSEWHERE, *FRAUDS]) > 3 * score(ELSEWHERE)
+
+
+def test_a_label_counts_from_its_time_on() -> None:
+    assert score([*ELSEWHERE, *FRAUDS], day=7.9) == score(ELSEWHERE, day=7.9)
+
+
+def test_a_label_that_is_said_again_counts_once() -> None:
+    again = [label(5 + i, f"t1-{i}", fraud=True, day=9.0) for i in range(5)]
+    assert score([*ELSEWHERE, *FRAUDS, *again]) == score([*ELSEWHERE, *FRAUDS])
+
+
+def test_a_label_that_is_corrected_no_longer_speaks_against_the_counterparty() -> None:
+    genuine = [label(5 + i, f"t1-{i}", fraud=False, day=9.0) for i in range(5)]
+    assert score([*ELSEWHERE, *FRAUDS, *genuine]) < score([*ELSEWHERE, *FRAUDS[:1]])
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"key": b"someone else"},
+        {"value": b"not json"},
+        {"value": None},
+    ],
+)
+def test_what_another_partition_refuses_does_not_count_here(broken: dict[str, Any]) -> None:
+    from msgspec.structs import replace
+
+    assert score([*(replace(record, **broken) for record in ELSEWHERE), *FRAUDS]) == score([])
+
+
+def test_beyond_the_limit_the_oldest_payments_elsewhere_are_given_up() -> None:
+    assert score([*ELSEWHERE, *FRAUDS], wait_limit=10) > score([*ELSEWHERE, *FRAUDS[:1]], wait_limit=10)
+    processor = TransactionProcessor(TransactionSettings.model_validate({"labels": {"wait_limit": 2}}), 0)
+    processor.absorb(ELSEWHERE)
+    processor.process([payment(0, 0, 5.0)])
+    assert len(processor._shard.elsewhere) == 2
+
+
+@pytest.mark.parametrize("partition", [0, 2])
+def test_reading_everything_early_changes_nothing(partition: int) -> None:
+    processor = TransactionProcessor(SETTINGS, partition)
+    processor.absorb(heard_by(partition))
+    assert processor.process(payments(partition)).outputs == list(uninterrupted(partition))
+
+
+@pytest.mark.parametrize("size", [7, 10_000])
+def test_batch_boundaries_change_nothing(size: int) -> None:
+    assert play(TransactionProcessor(SETTINGS, 1), 1, size) == list(uninterrupted(1))
+
+
+@given(crash_at=st.integers(1, 8), cut=st.floats(0, 1), checkpoint_every=st.integers(1, 3), early=st.booleans())
+@settings(max_examples=12, deadline=None)
+def test_a_checkpoint_torn_at_any_place_loses_and_repeats_nothing(
+    crash_at: int, cut: float, checkpoint_every: int, early: bool
+) -> None:
+    states: dict[str, bytes] = {}
+    processor = TransactionProcessor(SETTINGS, 1, states)
+    work = list(batches(1, 30))
+    if early:
+        work[0] = work[0][0], heard_by(1)
+    kept, unsaved, saved = [], [], 0
+    for number, (batch, news) in enumerate(work[: crash_at + 1]):
+        unsaved += processor.absorb(news).outputs + processor.process(batch).outputs
+        if number == crash_at:
+            changes = list(processor.changes())
+            store(states, changes[: int(cut * (len(changes) - 1))])
+        elif number % checkpoint_every == 0:
+            store(states, processor.changes())
+            kept, unsaved, saved = kept + unsaved, [], number + 1
+    again = TransactionProcessor(SETTINGS, 1, states)
+    for batch, news in work[saved:]:
+        kept += again.absorb(news).outputs + again.process(batch).outputs
+        store(states, again.changes())
+    assert kept == list(uninterrupted(1))
+
+
+def test_what_is_stored_of_payments_that_are_over_is_deleted() -> None:
+    states: dict[str, bytes] = {}
+    processor = TransactionProcessor(SETTINGS, 0, states)
+    for month in range(4):
+        day = 31.0 * month
+        processor.absorb([payment(1, month, day), label(month, f"t1-{month}", fraud=True, day=day + 1)])
+        processor.process([payment(0, 2 * month, day + 2), payment(0, 2 * month + 1, day + 3)])
+        store(states, processor.changes())
+    kept = [key for key in states if key.startswith("elsewhere")]
+    assert len(kept) <= 4
+    assert {key.partition("/")[0] for key in kept} == {"elsewhere", "elsewhere-labels"}
