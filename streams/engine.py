@@ -41,7 +41,7 @@ OUTPUTS = ("decisions", "alerts", "scores", "dead-letters")
 """Topics that processors put out to, with as many partitions as the inputs."""
 
 BROADCASTS = ("labels", "policies", "commands", "transactions")
-"""Topics that processors read whole."""
+"""Topics that processors read beside their own partition."""
 
 TICK_SECONDS = 1.0
 PAUSE = 2.0
