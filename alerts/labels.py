@@ -29,5 +29,6 @@ def labels_of(alert: Alert) -> dict[str, str]:
         "kind": alert.kind,
         "severity": alert.severity.value,
         "name": alert.name or "",
+        "owner": alert.owner or "",
     }
     return {name: value for name, value in found.items() if value}

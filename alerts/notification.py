@@ -50,6 +50,9 @@ class NotifiedAlert(BaseModel):
     lower: float | None = None
     upper: float | None = None
     summary: str
+    owner: str | None = Field(None, description="Whom it is for, as the policy says")
+    assignee: str | None = Field(None, description="Who looks after it")
+    runbook: str | None = Field(None, description="Where it says what to do, as the policy says")
     labels: dict[str, str] = Field(default_factory=dict, description="What routes and matchers see")
     news: News = Field(News.NEW, description="Why it is told")
     previous_severity: Severity | None = Field(None, description="If it was told before with another")
@@ -79,6 +82,9 @@ class NotifiedAlert(BaseModel):
             lower=None if peak is None else peak.lower,
             upper=None if peak is None else peak.upper,
             summary=alert.summary,
+            owner=alert.owner,
+            assignee=alert.assignee,
+            runbook=alert.runbook,
             labels=labels_of(alert),
         )
 

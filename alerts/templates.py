@@ -29,6 +29,12 @@ BODY = """\
 {% endif %}
   since {{ alert.started_at | clock }} UTC{% if alert.state in ("resolved", "retracted") %}, over after \
 {{ (alert.updated_at - alert.started_at) | duration }}{% endif %}; {{ alert.kind }}, {{ alert.p_value | odds }}
+{% if alert.assignee %}
+  looked after by {{ alert.assignee }}
+{% endif %}
+{% if alert.runbook %}
+  what to do: {{ alert.runbook }}
+{% endif %}
 {% if link(alert) %}
   {{ link(alert) }}
 {% endif %}

@@ -78,6 +78,8 @@ class AlertmanagerSink:
             found = getattr(alert, name)
             if found is not None:
                 annotations[name] = number(found)
+        told = {"runbook_url": alert.runbook, "assignee": alert.assignee}
+        annotations |= {name: value for name, value in told.items() if value}
         said = {
             "labels": alert.labels,
             "annotations": annotations,

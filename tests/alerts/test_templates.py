@@ -63,3 +63,17 @@ def test_a_template_that_fails_later_says_so():
     )
     with pytest.raises(TemplateFailedError, match="title"):
         Renderer(Templates(title="{{ alerts[0].source }}")).render(resolved)
+
+
+def test_what_a_policy_names_is_routed_by_and_told():
+    from alerts.dispatch import Dispatcher
+
+    dispatcher = Dispatcher(
+        Route(receiver="all", routes=(Route(receiver="plant", matchers=("owner=plant",), group_wait=0),))
+    )
+    dispatcher.take(0.0, alert("pump-7", owner="plant", runbook="https://wiki/pumps", assignee="ann"))
+    (made,) = dispatcher.tick(0.0).notifications
+    assert made.receiver == "plant"
+    worded = Renderer(Templates()).render(made)
+    assert "what to do: https://wiki/pumps" in worded.body
+    assert "looked after by ann" in worded.body
