@@ -73,7 +73,7 @@ def backtest_transactions(
     done = 0
     for partition, rows in enumerate(rows_of):
         processor = TransactionProcessor(settings, partition)
-        for chunk, heard in replay.chunks(partition, rows_of):
+        for chunk, heard in replay.chunks(partition, rows_of, across=settings.labels.across_partitions):
             outcomes += processor.absorb(heard).outcomes
             result = processor.process(chunk)
             outcomes += result.outcomes

@@ -120,13 +120,15 @@ class TransactionReplay:
             rows[number_of[self._accounts[row]]].append(row)
         return rows
 
-    def chunks(self, partition: int, rows_of: list[list[int]]) -> Iterator[tuple[list[Record], list[Record]]]:
+    def chunks(
+        self, partition: int, rows_of: list[list[int]], *, across: bool = True
+    ) -> Iterator[tuple[list[Record], list[Record]]]:
         """Yield a partition's transactions in chunks, each with what else it may have heard by then.
 
-        That is the labels that may fall due within it, and the transactions of the other partitions.
+        That is the labels that may fall due within it, and if ``across``, the transactions of the other partitions.
         """
         rows = rows_of[partition]
-        others = [number for number in range(len(rows_of)) if number != partition]
+        others = [number for number in range(len(rows_of)) if across and number != partition]
         heard = [
             _Sending(rows_of[number], self._times.__getitem__, partial(self._transaction, number)) for number in others
         ]

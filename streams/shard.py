@@ -41,6 +41,11 @@ class LabelSettings(BaseModel):
         description="Transactions of a partition, and again of all others, that may wait for labels; beyond it the "
         "oldest go.",
     )
+    across_partitions: bool = Field(
+        False,
+        description="Whether a label counts for its counterparty in all partitions, not only in that of its payment. "
+        "Better decisions, but not yet exact: after a crash some may differ from those of a run without one.",
+    )
 
 
 class Account:

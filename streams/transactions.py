@@ -79,13 +79,14 @@ class TransactionProcessor:
 
     """
 
-    broadcasts: tuple[str, ...] = ("labels", STREAM)
+    broadcasts: tuple[str, ...]
     detector: str = KIND
 
     def __init__(
         self, settings: TransactionSettings, partition: int, states: Mapping[str, bytes] | None = None
     ) -> None:
         self._settings = settings
+        self.broadcasts = ("labels", STREAM) if settings.labels.across_partitions else ("labels",)
         self._partition = partition
         self._shard = Shard(settings.model, settings.labels, settings.policy, {} if states is None else states)
 

@@ -95,13 +95,15 @@ def mixed(count: int, sources: int = 400, seed: int = 5) -> list[Portion]:
     labelled: list[Message] = []
     for number in range(PORTIONS):
         labels, labelled = labelled, []
-        events = []
+        events, paid = [], set()
         for _ in range(per_portion):
             if chance.random() < PAYMENTS / (TELEMETRY + PAYMENTS):
                 topic, key, _, value = next(payments)
                 while topic == "labels":
-                    labels.append(_message(topic, key, value))
+                    # Not before its payment is in Kafka: other partitions would know that or not, as it happens.
+                    (labelled if value["id"] in paid else labels).append(_message(topic, key, value))
                     topic, key, _, value = next(payments)
+                paid.add(value["transaction_id"])
                 events.append(_message(topic, key, value))
             else:
                 event, wrong = chance.choice(machines).event()

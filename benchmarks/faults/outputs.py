@@ -127,6 +127,9 @@ def undisturbed(brokers: str, prefix: str, configuration: Configuration) -> Outp
         for partition, records in sorted(by_partition.items()):
             processor = make(topic, partition, {})
             _add(outputs, processor.absorb(labels).outputs)
+            if topic in processor.broadcasts:  # how early it knows the other partitions makes no difference
+                elsewhere = (other for number, other in sorted(by_partition.items()) if number != partition)
+                _add(outputs, processor.absorb([record for other in elsewhere for record in other]).outputs)
             for start in range(0, len(records), BATCH):
                 _add(outputs, processor.process(records[start : start + BATCH]).outputs)
     return outputs

@@ -12,8 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from streams.backtest_transactions import backtest_transactions
-from streams.transactions import TransactionSettings
-from tests.streams.town import PARTITIONS, decisions, town, uninterrupted
+from tests.streams.town import PARTITIONS, SETTINGS, decisions, town, uninterrupted
 
 DAY = 86_400.0
 DELAY = 5.0 * DAY
@@ -32,7 +31,7 @@ def scored(rows: list[dict[str, Any]], folder: Path, partitions: int = PARTITION
     columns = ("transaction_id", "timestamp", "account", "counterparty", "amount", "label")
     source, target = folder / "payments.parquet", folder / "scored.parquet"
     pa.parquet.write_table(pa.Table.from_pylist([{name: row[name] for name in columns} for row in rows]), source)
-    backtest_transactions(source, target, TransactionSettings(), label_delay=DELAY, partitions=partitions)
+    backtest_transactions(source, target, SETTINGS, label_delay=DELAY, partitions=partitions)
     found = pa.parquet.read_table(target)
     return dict(zip(found["transaction_id"].to_pylist(), found["fraud_score"].to_pylist(), strict=True))
 

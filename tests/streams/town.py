@@ -14,7 +14,7 @@ from streams.transactions import TransactionProcessor, TransactionSettings
 from tocsin.demo.cards import CardSimulator
 
 PARTITIONS = 3
-SETTINGS = TransactionSettings()
+SETTINGS = TransactionSettings.model_validate({"labels": {"across_partitions": True}})
 
 
 @cache
