@@ -52,7 +52,9 @@ def apply(
     is as it was is left alone, and so are those that the file does not name.
 
     \b
-    Example of a file:
+    Example, and what is in such a file:
+      tocsin policy apply pumps.yaml --reason "pumps are noisy while they are filled"
+
       policies:
         - name: pumps
           source: "pump-*"
