@@ -52,9 +52,9 @@ def apply(
     is as it was is left alone, and so are those that the file does not name.
 
     \b
-    Example, and what is in such a file:
+    Example:
       tocsin policy apply pumps.yaml --reason "pumps are noisy while they are filled"
-
+    pumps.yaml:
       policies:
         - name: pumps
           source: "pump-*"
