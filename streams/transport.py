@@ -73,14 +73,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         served: set[str] = set()
         for tp in self._in_turn(active):
             size = batch_sizes.get(tp.topic)
-            live = now() < self._urgent_at + LIVE_SECONDS
-            if tp.topic in served or (live and size is not None and tp.topic != urgent and self._is_waiting(tp)):
+            makes_room = size is not None and tp.topic != urgent and now() < self._urgent_at + LIVE_SECONDS
+            if tp.topic in served or (makes_room and self._is_waiting(tp)):
                 continue
             start = _position(consumer, tp)
             if size is not None:
                 _make_small(consumer._fetcher, tp)
             found = await consumer._fetcher.fetched_records(
-                {tp}, timeout=0, max_records=None if size is None else size.records(beside_urgent=live)
+                {tp}, timeout=0, max_records=None if size is None else size.records(beside_urgent=makes_room)
             )
             for got, records in found.items():
                 if size is None:
