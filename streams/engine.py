@@ -40,9 +40,6 @@ INPUTS = ("transactions", "telemetry")
 OUTPUTS = ("decisions", "alerts", "scores", "dead-letters")
 """Topics that processors put out to, with as many partitions as the inputs."""
 
-BROADCASTS = ("labels", "policies", "commands", "transactions")
-"""Topics that processors read beside their own partition."""
-
 TICK_SECONDS = 1.0
 PAUSE = 2.0
 """Time between checkpoints, as a multiple of what the last one took, if that is longer than asked for."""
@@ -82,7 +79,9 @@ class Engine:
         self._names = {settings.kafka.topic(name): name for name in cluster.partitions}
         self.app = build_app(settings, list(self._names), directory)
         self._publisher = Publisher(lambda: self.app.producer.batches)
-        self._broadcasts = BroadcastReader(settings.kafka, BROADCASTS)
+        # No others: to follow `transactions` costs a worker as much as to decide them.
+        asked_for = {topic for name in cluster.partitions for topic in make_processor(name, 0, {}).broadcasts}
+        self._broadcasts = BroadcastReader(settings.kafka, sorted(asked_for))
         self._tables = {
             name: StateTable(self.app.state_table(table_name(name), partitions), self._publisher)
             for name, partitions in cluster.partitions.items()
