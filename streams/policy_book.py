@@ -12,6 +12,7 @@ import msgspec
 from alerts.policies import PolicyVersion, Ruling, present, rule
 from alerts.policy import Policy
 from detectors.base import SnapshotError
+from streams.absorbed import Offsets, unread
 from streams.codec import Rejected, decode
 from streams.processor import Record
 from streams.schemas import EventLimits
@@ -98,7 +99,7 @@ class PolicyBook:
 
     def __init__(self, configured: Policy, limits: EventLimits, states: Mapping[str, bytes]) -> None:
         self._configured, self._limits = configured, limits
-        self.absorbed: dict[tuple[str, int], int] = {}
+        self.absorbed: Offsets = {}
         self.applied: list[_Applied] = []
         self._versions: dict[bytes, PolicyVersion] = {}
         self.beneath = Ruling(configured)
@@ -111,11 +112,7 @@ class PolicyBook:
     def absorb(self, records: Sequence[Record]) -> Iterator[tuple[Record, Rejected]]:
         """Take in records of the topic, and yield those that cannot be taken; what was before them goes on."""
         changed = False
-        for record in records:
-            place = record.topic, record.partition
-            if record.offset <= self.absorbed.get(place, -1):
-                continue
-            self.absorbed[place] = record.offset
+        for record in unread(records, self.absorbed):
             version = decode(PolicyVersion, record.value, self._limits)
             if isinstance(version, Rejected):
                 yield record, version

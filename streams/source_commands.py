@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from alerts.commands import Command
-from detectors.base import SnapshotError
+from streams.absorbed import StoredOffsets, unread
 from streams.codec import Rejected, decode
 from streams.processor import Record
 from streams.schemas import CommandEvent, EventLimits
@@ -17,7 +15,6 @@ from streams.state_keys import reserved
 
 TOPIC = "commands"
 KEY = reserved("commands")
-FORMAT = 1
 
 
 class WaitingCommand(NamedTuple):
@@ -26,11 +23,6 @@ class WaitingCommand(NamedTuple):
     offset: int
     due_after: float
     command: Command
-
-
-class _State(msgspec.Struct, array_like=True, frozen=True):
-    format: int
-    settled: list[tuple[str, int, int]]
 
 
 class SourceCommands:
@@ -62,18 +54,12 @@ class SourceCommands:
     def __init__(self, limits: EventLimits, states: Mapping[str, bytes], exists: Callable[[str], bool]) -> None:
         self._limits, self._exists = limits, exists
         self.waiting: dict[str, list[WaitingCommand]] = {}
-        self.absorbed: dict[tuple[str, int], int] = {}
-        if (stored := states.get(KEY)) is not None:
-            self._restore(stored)
-        self._stored = self._settled()
+        self._offsets = StoredOffsets(KEY, TOPIC, states)
+        self.absorbed = self._offsets.read()
 
     def absorb(self, records: Sequence[Record]) -> Iterator[tuple[Record, Rejected]]:
         """Take in records of the topic, and yield those that cannot be taken."""
-        for record in records:
-            place = record.topic, record.partition
-            if record.offset <= self.absorbed.get(place, -1):
-                continue
-            self.absorbed[place] = record.offset
+        for record in unread(records, self.absorbed):
             event = decode(CommandEvent, record.value, self._limits)
             if isinstance(event, Rejected):
                 yield record, event
@@ -122,20 +108,9 @@ class SourceCommands:
 
     def changes(self) -> Iterator[tuple[str, bytes]]:
         """Return the state if it has changed since the last call; to be stored after those of the sources."""
-        settled = self._settled()
-        if settled != self._stored:
-            self._stored = settled
-            state = _State(FORMAT, [(*place, offset) for place, offset in sorted(settled.items())])
-            yield KEY, msgspec.msgpack.encode(state)
+        yield from self._offsets.changes(self._settled())
 
     def _settled(self) -> dict[tuple[str, int], int]:
         waiting = [one.offset for found in self.waiting.values() for one in found]
         first = min(waiting, default=None)
         return {place: offset if first is None else min(offset, first - 1) for place, offset in self.absorbed.items()}
-
-    def _restore(self, stored: bytes) -> None:
-        try:
-            state = msgspec.msgpack.decode(stored, type=_State)
-        except msgspec.DecodeError as error:
-            raise SnapshotError(f"the state of commands cannot be read ({error}): reset the state") from error
-        self.absorbed = {(topic, partition): offset for topic, partition, offset in state.settled}

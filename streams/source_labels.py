@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-import msgspec
-
 from alerts.verdict import Label
-from detectors.base import SnapshotError
+from streams.absorbed import StoredOffsets, unread
 from streams.codec import Rejected, decode
 from streams.processor import Record
 from streams.schemas import EventLimits, LabelEvent
@@ -18,7 +16,6 @@ from streams.state_keys import reserved
 TOPIC = "labels"
 KEY = reserved("labels")
 
-FORMAT = 1
 MOST_UNKNOWN = 100_000
 """Labels that may wait for what they are about to appear; beyond it the first produced go."""
 
@@ -46,11 +43,6 @@ class Labelled(Protocol):
 
     def ids(self) -> Iterator[str]:
         """Return the ids by which a label may find something here."""
-
-
-class _State(msgspec.Struct, array_like=True, frozen=True):
-    format: int
-    settled: list[tuple[str, int, int]]
 
 
 class SourceLabels:
@@ -83,21 +75,15 @@ class SourceLabels:
         self._limits, self._ids, self._find = limits, ids, find
         self._unknown: dict[str, list[WaitingLabel]] = {}
         self._unknown_count = 0
-        self.absorbed: dict[tuple[str, int], int] = {}
-        if (stored := states.get(KEY)) is not None:
-            self._restore(stored)
-        self._stored = self._settled()
+        self._offsets = StoredOffsets(KEY, TOPIC, states)
+        self.absorbed = self._offsets.read()
 
     def absorb(self, records: Sequence[Record]) -> Iterator[Labelled]:
         """Take in labels, and yield the sources that were given one.
 
         One that cannot be read is passed over: the processor of transactions says so, once for all.
         """
-        for record in records:
-            place = record.topic, record.partition
-            if record.offset <= self.absorbed.get(place, -1):
-                continue
-            self.absorbed[place] = record.offset
+        for record in unread(records, self.absorbed):
             event = decode(LabelEvent, record.value, self._limits)
             if isinstance(event, Rejected):
                 continue
@@ -127,11 +113,7 @@ class SourceLabels:
 
     def changes(self) -> Iterator[tuple[str, bytes]]:
         """Return the state if it has changed since the last call; to be stored after those of the sources."""
-        settled = self._settled()
-        if settled != self._stored:
-            self._stored = settled
-            state = _State(FORMAT, [(*place, offset) for place, offset in sorted(settled.items())])
-            yield KEY, msgspec.msgpack.encode(state)
+        yield from self._offsets.changes(self._settled())
 
     def _hand_over(self, waiting: WaitingLabel, named: str | None) -> Iterator[Labelled]:
         name = named or self._ids.find(waiting.label.id)
@@ -172,13 +154,6 @@ class SourceLabels:
                 place = TOPIC, label.partition
                 settled[place] = min(settled.get(place, label.offset), label.offset - 1)
         return settled
-
-    def _restore(self, stored: bytes) -> None:
-        try:
-            state = msgspec.msgpack.decode(stored, type=_State)
-        except msgspec.DecodeError as error:
-            raise SnapshotError(f"the state of labels cannot be read ({error}): reset the state") from error
-        self.absorbed = {(topic, partition): offset for topic, partition, offset in state.settled}
 
 
 def take_due(source: Labelled, event_time: float, heard: float) -> list[Label]:

@@ -10,6 +10,7 @@ from alerts.alert import Alert, State, iso
 from alerts.policy import BudgetLimits, Policy, Thresholds
 from detectors.score import Score, SignalScore, ValueExplanation
 from detectors.transactions import Decision, DecisionSettings, FraudModelSettings, FraudScore, decide
+from streams.absorbed import unread
 from streams.awaiting_labels import Awaiting
 from streams.codec import Rejected, decode, misplaced, mistimed
 from streams.dead_letters import dead_letter
@@ -104,11 +105,7 @@ class TransactionProcessor:
     def absorb(self, records: Sequence[Record]) -> Result:
         """Take in labels, and payments of other partitions; both count once the transactions have reached them."""
         result = Result()
-        for record in records:
-            place = (record.topic, record.partition)
-            if record.offset <= self._shard.absorbed.get(place, -1):
-                continue
-            self._shard.absorbed[place] = record.offset
+        for record in unread(records, self._shard.absorbed):
             if record.topic == STREAM:
                 self._hear(record)
                 continue
