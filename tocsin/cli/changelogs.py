@@ -10,7 +10,7 @@ from streams.changelog import changelog_topic
 from streams.packed import pack, unpack
 from streams.state import MARKER_KEY, Marker
 from streams.state_restore import marker_in
-from tocsin.cli.clients import admin, consumer, producer
+from tocsin.cli.clients import admin, consumer, producer, until_end
 from tocsin.cli.errors import CommandError
 
 if TYPE_CHECKING:
@@ -129,13 +129,11 @@ def _is_bad(error: Any) -> bool:
 def _read(client: Any, tp: Any, stream: str) -> Changelog:
     client.assign([tp])
     client.seek_to_beginning(tp)
-    end = client.end_offsets([tp])[tp]
     found = Changelog(stream, tp.partition)
     take: Callable[[Any], None] = _taker(found)
-    while client.position(tp) < end:
-        for records in client.poll(timeout_ms=1000).values():
-            for record in records:
-                take(record)
+    for lot in until_end(client, [tp]):
+        for record in lot:
+            take(record)
     found.bytes = sum(len(key) + len(state) for key, state in found.states.items())
     found.states = {key: unpack(state) for key, state in found.states.items()}
     return found

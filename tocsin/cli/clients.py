@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tocsin.cli.errors import WRONG_USAGE, CommandError
 
 if TYPE_CHECKING:
-    from kafka import KafkaConsumer, KafkaProducer
+    from kafka import KafkaConsumer, KafkaProducer, TopicPartition
     from kafka.admin import KafkaAdminClient
     from kafka.consumer.fetcher import ConsumerRecord
 
@@ -47,21 +47,26 @@ def must_have(kafka: KafkaSettings, topic: str) -> None:
             raise CommandError(f"there is no topic {kafka.topic(topic)}; `tocsin topics create` creates it")
 
 
-def read_topic(kafka: KafkaSettings, topic: str) -> list[ConsumerRecord]:
-    """Return all that a topic holds now, each partition in its order."""
+def until_end(
+    client: KafkaConsumer, partitions: Sequence[TopicPartition], *, forever: bool = False
+) -> Iterator[list[ConsumerRecord]]:
+    """Yield what each poll brings, up to the ends that the partitions have now, or ``forever``."""
+    ends = client.end_offsets(partitions)
+    while forever or any(client.position(one) < ends[one] for one in partitions):
+        yield [record for batch in client.poll(timeout_ms=250).values() for record in batch]
+
+
+def read_topic(kafka: KafkaSettings, topic: str, **options: Any) -> list[ConsumerRecord]:
+    """Return all that a topic holds now, each partition in its order; the consumer has further ``options``."""
     from kafka import TopicPartition  # noqa: PLC0415 - start-up time
 
     must_have(kafka, topic)
     name = kafka.topic(topic)
-    with consumer(kafka) as client:
+    with consumer(kafka, **options) as client:
         partitions = [TopicPartition(name, number) for number in sorted(client.partitions_for_topic(name) or ())]
         client.assign(partitions)
-        ends = client.end_offsets(partitions)
         client.seek_to_beginning(*partitions)
-        found: list[ConsumerRecord] = []
-        while any(client.position(one) < ends[one] for one in partitions):
-            found += [record for batch in client.poll(timeout_ms=250).values() for record in batch]
-        return found
+        return [record for lot in until_end(client, partitions) for record in lot]
 
 
 @contextlib.contextmanager

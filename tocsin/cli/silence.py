@@ -151,29 +151,20 @@ def _send(kafka: KafkaSettings, silence: Silence) -> None:
 
 
 def _read(kafka: KafkaSettings) -> dict[str, Silence]:
-    from kafka import TopicPartition  # noqa: PLC0415 - start-up time
     from pydantic import ValidationError  # noqa: PLC0415 - start-up time
 
     from alerts.silences import Silence  # noqa: PLC0415 - start-up time
-    from tocsin.cli.clients import consumer, must_have  # noqa: PLC0415 - start-up time
+    from tocsin.cli.clients import read_topic  # noqa: PLC0415 - start-up time
 
-    must_have(kafka, "silences")
     found: dict[str, Silence] = {}
-    with consumer(kafka, isolation_level="read_committed") as client:
-        name = kafka.topic("silences")
-        partitions = [TopicPartition(name, number) for number in sorted(client.partitions_for_topic(name) or ())]
-        client.assign(partitions)
-        client.seek_to_beginning(*partitions)
-        ends = client.end_offsets(partitions)
-        while any(client.position(one) < ends[one] for one in partitions):
-            for record in (one for batch in client.poll(timeout_ms=250).values() for one in batch):
-                found.pop(record.key.decode(errors="replace"), None)
-                if record.value is not None:
-                    try:
-                        silence = Silence.model_validate_json(record.value)
-                    except ValidationError:
-                        continue  # a dead letter, once `tocsin notify` has read it
-                    found[silence.silence_id] = silence
+    for record in read_topic(kafka, "silences", isolation_level="read_committed"):
+        found.pop(record.key.decode(errors="replace"), None)
+        if record.value is not None:
+            try:
+                silence = Silence.model_validate_json(record.value)
+            except ValidationError:
+                continue  # a dead letter, once `tocsin notify` has read it
+            found[silence.silence_id] = silence
     return found
 
 

@@ -104,11 +104,11 @@ def _seek(kafka: KafkaConsumer, partitions: list[TopicPartition], *, beginning: 
 
 
 def _records(kafka: KafkaConsumer, partitions: list[TopicPartition], *, forever: bool) -> Iterator[ConsumerRecord]:
-    ends = kafka.end_offsets(partitions)
-    while forever or any(kafka.position(one) < ends[one] for one in partitions):
-        polled = kafka.poll(timeout_ms=250)
+    from tocsin.cli.clients import until_end  # noqa: PLC0415 - start-up time
+
+    for lot in until_end(kafka, partitions, forever=forever):
         # Partitions are read one after the other; within what came together, time decides.
-        yield from sorted((one for batch in polled.values() for one in batch), key=lambda one: one.timestamp)
+        yield from sorted(lot, key=lambda one: one.timestamp)
 
 
 def _partitions(kafka: KafkaConsumer, prefix: str, topic: str) -> list[TopicPartition]:
