@@ -66,7 +66,7 @@ class Lifecycle:
     """
 
     __slots__ = (
-        *("_alerts", "_allowance", "_calm", "_feedback", "_held", "_kinds", "_now"),
+        *("_alerts", "_calm", "_feedback", "_held", "_kinds", "_now"),
         *("_onset", "_policy", "_ruling", "_source", "_stream", "_telling"),
     )
 
@@ -79,7 +79,7 @@ class Lifecycle:
         allowance: Allowance | None = None,
     ) -> None:
         self._stream, self._source = stream, source
-        self._feedback, self._allowance = feedback, allowance
+        self._feedback = feedback
         self._now = float("-inf")
         self._kinds: dict[str, KindMemory] = {}
         self._alerts: dict[str, Alert] = {}

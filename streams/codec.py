@@ -99,7 +99,7 @@ def decode(model: type[E], value: bytes | None, limits: EventLimits) -> E | Reje
     try:
         event: E = _ADAPTERS[model].validate_json(value)
     except ValidationError as error:
-        return _explain(error, value)
+        return explain(error, value)
     return event
 
 
@@ -132,7 +132,8 @@ def mistimed(time: float, newest: float, record: Record, limits: EventLimits) ->
     return None
 
 
-def _explain(error: ValidationError, value: bytes) -> Rejected:
+def explain(error: ValidationError, value: bytes) -> Rejected:
+    """Return why bytes are not what they should hold: the first thing that is wrong, and what to do."""
     first = error.errors(include_url=False, include_context=False)[0]
     kind, place = first["type"], ".".join(str(part) for part in first["loc"])
     if kind == "json_invalid":

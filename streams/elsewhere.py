@@ -88,10 +88,13 @@ class PaymentsElsewhere:
         self._lots: deque[int] = deque()
         self._label_lots: deque[tuple[int, int]] = deque()
         self._stored = self._first
-        for key, state in sorted(states.items(PAYMENTS)):
-            self._take_up(int(key.removeprefix(PAYMENTS)), state)
-        for key, state in sorted(states.items(LABELS)):
-            self._take_up_labels(int(key.removeprefix(LABELS)), state)
+        stored = sorted(states.items(PAYMENTS, LABELS))  # one look through all that there is
+        for key, state in stored:
+            if key.startswith(PAYMENTS):
+                self._take_up(int(key.removeprefix(PAYMENTS)), state)
+        for key, state in stored:
+            if key.startswith(LABELS):
+                self._take_up_labels(int(key.removeprefix(LABELS)), state)
 
     def __len__(self) -> int:
         return len(self._by_id)

@@ -6,12 +6,12 @@ import asyncio
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
+from alerts.alert import iso
 from streams.processor import Output
 from streams.settings import KafkaSettings
 
@@ -203,20 +203,32 @@ def record_of(output: Output, *, due: bool) -> tuple[bytes, bytes, Headers]:
     """Return an output's key, value and headers."""
     cause = output.cause
     position = f"{cause.topic}/{cause.partition}/{cause.offset}"
-    time = datetime.fromtimestamp(cause.timestamp, UTC).isoformat(timespec="milliseconds")
-    headers: Headers = [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", _digest(f"{output.topic}/{position}", output.key, output.value).hex().encode()),
-        ("ce_source", f"/tocsin/{cause.topic}".encode()),
-        ("ce_type", output.type.encode()),
-        ("ce_time", time.removesuffix("+00:00").encode() + b"Z"),
-        ("ce_subject", output.key),
-        ("content-type", b"application/json"),
-        (POSITION, position.encode()),
-    ]
+    digest = _digest(f"{output.topic}/{position}", output.key, output.value).hex().encode()
+    headers = cloud_event(digest, cause.topic, output.type, cause.timestamp, output.key)
+    headers.append((POSITION, position.encode()))
     if due:
         headers.append((DUE, b"1"))
     return output.key, output.value, headers
+
+
+def cloud_event(event_id: bytes, source: str, type_: str, time: float, subject: bytes) -> Headers:
+    """Return the headers of CloudEvents 1.0, as its binding to Kafka has them.
+
+    Examples
+    --------
+    >>> dict(cloud_event(b"e1", "alerts", "tocsin.alert.v1", 0.0, b"a1"))["ce_time"]
+    b'1970-01-01T00:00:00.000Z'
+
+    """
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", event_id),
+        ("ce_source", f"/tocsin/{source}".encode()),
+        ("ce_type", type_.encode()),
+        ("ce_time", iso(time).encode()),
+        ("ce_subject", subject),
+        ("content-type", b"application/json"),
+    ]
 
 
 async def until(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> AsyncIterator[Any]:

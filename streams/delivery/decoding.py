@@ -8,12 +8,10 @@ from pydantic import BaseModel, ValidationError
 
 from alerts.alert import Alert
 from alerts.silences import Silence
-from streams.codec import Reason, Rejected
+from streams.codec import Reason, Rejected, explain
 from streams.processor import Record
 
 M = TypeVar("M", bound=BaseModel)
-
-_REASONS = {"missing": Reason.MISSING_FIELD, "value_error": Reason.OUT_OF_RANGE, "extra_forbidden": Reason.WRONG_TYPE}
 
 
 def alert_in(record: Record) -> Alert | Rejected:
@@ -36,9 +34,4 @@ def _decoded(model: type[M], value: bytes) -> M | Rejected:
     try:
         return model.model_validate_json(value)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        if first["type"] == "json_invalid":
-            return Rejected(Reason.NOT_JSON, f"{first['msg']}: send one JSON object per record")
-        detail = f"{place}: {first['msg']}" if place else str(first["msg"])
-        return Rejected(_REASONS.get(first["type"], Reason.WRONG_TYPE), detail)
+        return explain(error, value)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError, for_code
 from streams.changelog import TopicError
 from streams.lease import Lease, guard
 from streams.processor import Output
-from streams.publication import Headers, record_of, until
+from streams.publication import Headers, cloud_event, record_of, until
 from streams.settings import KafkaSettings
 
 INPUTS = ("alerts", "silences")
@@ -99,16 +99,7 @@ class Ledger:
         if isinstance(entry, Output):
             key, value, headers = record_of(entry, due=False)
             return topic, entry.cause.partition, key, value, headers
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
-        headers = [
-            ("ce_specversion", b"1.0"),
-            ("ce_id", entry.key),
-            ("ce_source", b"/tocsin/notify"),
-            ("ce_type", entry.type.encode()),
-            ("ce_time", now.encode() + b"Z"),
-            ("ce_subject", entry.key),
-            ("content-type", b"application/json"),
-        ]
+        headers = cloud_event(entry.key, "notify", entry.type, time.time(), entry.key)
         return topic, entry.partition, entry.key, entry.value, headers
 
 
