@@ -8,6 +8,7 @@ from alerts.alert import Alert, Severity, State
 from alerts.dispatch import Dispatcher
 from alerts.notification import Notification
 from alerts.silences import Silence
+from tests.crashes import store
 
 
 def alert(name: str = "a", state: str = "firing", version: int = 1, **said: Any) -> Alert:
@@ -42,9 +43,5 @@ def tick(dispatcher: Dispatcher, now: float) -> list[tuple[str, str, list[str]]]
 
 def stored(dispatcher: Dispatcher, states: dict[str, bytes]) -> dict[str, bytes]:
     """Lay what has changed over what is stored."""
-    for key, state in dispatcher.changes():
-        if state is None:
-            states.pop(key, None)
-        else:
-            states[key] = state
+    store(states, dispatcher.changes())
     return states

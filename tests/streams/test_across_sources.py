@@ -18,6 +18,7 @@ from streams.processor import Output, Record
 from streams.source import StateFormatError
 from streams.state_keys import is_reserved, reserved
 from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from tests.crashes import store
 from tests.streams.told import Told
 
 DAY = 86_400.0
@@ -89,11 +90,7 @@ class Worker:
 
     def checkpoint(self, share: float = 1.0) -> None:
         changes = list(self.processor.changes())
-        for key, state in changes[: round(share * len(changes))]:
-            if state is None:
-                self.stored.pop(key, None)
-            else:
-                self.stored[key] = state
+        store(self.stored, changes[: round(share * len(changes))])
         if share == 1.0:
             self.covered = self.position
         else:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from streams.processor import Output, Record, Result
 from streams.telemetry import TelemetryProcessor
-from tests.streams.test_policies import KINDS_OF_END, START, by_offset, keep, new, telemetry
+from tests.crashes import by_offset, over_several_lives
+from tests.streams.test_policies import START, new, telemetry
 
 CALM = [("pump-7", 1.0, 1.0)] * 5
 
@@ -111,22 +112,11 @@ SAID = st.tuples(st.floats(0, 300), st.sampled_from(("acknowledge", "unacknowled
 def test_after_a_crash_every_command_is_taken_where_it_was(readings, said, cuts, data):
     events = telemetry(*readings)
     commands, expected = undisturbed(events, said)
-    found: dict[int, list[tuple[str, bytes]]] = {}
-    states: dict[str, bytes] = {}
-    processor, done, stored = new(states), 0, 0
-    for size in cuts * len(events):
-        batch = events[done : done + size]
-        if not batch:
-            break
-        processor.absorb([one for one in commands if one.timestamp < batch[-1].timestamp])
-        outputs = by_offset(processor.process(batch).outputs)
-        for record in batch:
-            now = outputs.get(record.offset, [])
-            assert now == found.setdefault(record.offset, now) or now == []
-        done += len(batch)
-        stored, lost = keep(processor, states, data.draw(st.sampled_from(KINDS_OF_END)), data, done, stored)
-        if lost:
-            processor, done = new(states), stored
+
+    def known_at(time: float) -> list[Record]:
+        return [one for one in commands if one.timestamp < time]
+
+    found = over_several_lives(new, events, known_at, cuts, data)
     assert {offset: out for offset, out in found.items() if out} == {
         offset: out for offset, out in expected.items() if offset in found
     }

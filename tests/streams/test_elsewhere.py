@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from streams.processor import Record
 from streams.transactions import TransactionProcessor, TransactionSettings
-from tests.streams.town import SETTINGS, batches, decisions, heard_by, payments, play, store, uninterrupted
+from tests.crashes import store, with_a_torn_checkpoint
+from tests.streams.town import SETTINGS, batches, decisions, heard_by, payments, play, uninterrupted
 
 DAY = 86_400.0
 START = 1e9
@@ -44,6 +45,10 @@ def score(heard: list[Record], day: float = 10.0, wait_limit: int = 1000) -> flo
     processor.absorb(heard)
     found: float = decisions(processor.process([payment(0, 1, day)]).outputs)[0]["fraud_score"]
     return found
+
+
+def new(states: dict[str, bytes]) -> TransactionProcessor:
+    return TransactionProcessor(SETTINGS, 1, states)
 
 
 ELSEWHERE = [payment(1, i, 1.0 + i / 10) for i in range(5)]
@@ -107,24 +112,10 @@ def test_batch_boundaries_change_nothing(size: int) -> None:
 def test_a_checkpoint_torn_at_any_place_loses_and_repeats_nothing(
     crash_at: int, cut: float, checkpoint_every: int, early: bool
 ) -> None:
-    states: dict[str, bytes] = {}
-    processor = TransactionProcessor(SETTINGS, 1, states)
     work = list(batches(1, 30))
     if early:
         work[0] = work[0][0], heard_by(1)
-    kept, unsaved, saved = [], [], 0
-    for number, (batch, news) in enumerate(work[: crash_at + 1]):
-        unsaved += processor.absorb(news).outputs + processor.process(batch).outputs
-        if number == crash_at:
-            changes = list(processor.changes())
-            store(states, changes[: int(cut * (len(changes) - 1))])
-        elif number % checkpoint_every == 0:
-            store(states, processor.changes())
-            kept, unsaved, saved = kept + unsaved, [], number + 1
-    again = TransactionProcessor(SETTINGS, 1, states)
-    for batch, news in work[saved:]:
-        kept += again.absorb(news).outputs + again.process(batch).outputs
-        store(states, again.changes())
+    kept = with_a_torn_checkpoint(new, work, crash_at, cut, checkpoint_every)
     assert kept == list(uninterrupted(1))
 
 

@@ -21,6 +21,7 @@ from streams.partitioner import partition_of
 from streams.peers import PeerSettings
 from streams.processor import Output, Record
 from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from tests.crashes import store
 from tests.streams.told import Told
 
 START = 1_767_225_600.0
@@ -104,11 +105,7 @@ class Worker:
     def checkpoint(self, share: float = 1.0) -> None:
         changes = list(self.processor.changes())
         written = len(changes) if share == 1.0 else int(share * len(changes))
-        for key, state in changes[:written]:
-            if state is None:
-                self.stored.pop(key, None)
-            else:
-                self.stored[key] = state
+        store(self.stored, changes[:written])
         if share == 1.0:
             self.covered = self.position
         else:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from detectors.auto import Auto
 from streams.processor import Record, Result
 from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from tests.crashes import store
 from tests.streams.test_feedback_and_budget import EVENTS, Worker, labels, telemetry, undisturbed
 
 DAY = 86_400.0
@@ -52,14 +53,6 @@ def processor(states: dict[str, bytes], **more: Any) -> TelemetryProcessor:
     return TelemetryProcessor(TelemetrySettings(scores="all", **more), 0, states, Auto)
 
 
-def store(states: dict[str, bytes], live: TelemetryProcessor) -> None:
-    for key, state in list(live.changes()):
-        if state is None:
-            states.pop(key, None)
-        else:
-            states[key] = state
-
-
 def told(result: Result, topic: str = "alerts") -> list[dict[str, Any]]:
     return [json.loads(output.value) for output in result.outputs if output.topic == topic]
 
@@ -69,7 +62,7 @@ def test_the_coldest_sources_leave_memory_first_and_those_that_have_changed_stay
     live = processor(states)
     for number, source in enumerate("abcd"):
         live.process(wave(source, number * 10, 10))
-    store(states, live)
+    store(states, live.changes())
     live.process(wave("a", 40, 1, START + 3600))
     assert live.put_away(live.kept_bytes() // 2) == 2
     assert live.models() == 2
@@ -82,11 +75,11 @@ def test_a_source_out_of_memory_still_falls_silent_and_is_heard_again():
     live = processor(states)
     live.process(wave("pump-7", 0, 300))
     assert told(live.tick(START + 60 * 300)) == []
-    store(states, live)
+    store(states, live.changes())
     live.put_away(0)
     (silent,) = told(live.tick(START + 60 * 300 + 3600))
     assert (silent["source"], silent["kind"], silent["state"]) == ("pump-7", "silence", "firing")
-    store(states, live)
+    store(states, live.changes())
     live.put_away(0)
     (heard,) = told(live.process(wave("pump-7", 300, 1, START + 60 * 500)))[:1]
     assert (heard["alert_id"], heard["state"], heard["expired"]) == (silent["alert_id"], "resolved", False)
@@ -96,7 +89,7 @@ def test_after_a_restart_a_stored_source_falls_silent_without_being_taken_up_bef
     states: dict[str, bytes] = {}
     live = processor(states)
     live.process([event for number in range(20) for event in wave(f"s{number}", number * 100, 100)])
-    store(states, live)
+    store(states, live.changes())
     again = processor(states)
     assert told(again.tick(START + 60 * 101)) == []
     assert again.models() == 0
@@ -107,7 +100,7 @@ def with_an_alert(states: dict[str, bytes]) -> TelemetryProcessor:
     live = processor(states)
     fired = live.process([*wave("pump-7", 0, 300), record(300, "pump-7", 1e6, START + 60 * 300)])
     assert {alert["state"] for alert in told(fired)} == {"firing"}
-    store(states, live)
+    store(states, live.changes())
     return live
 
 
@@ -115,14 +108,14 @@ def test_a_source_silent_for_long_is_forgotten_and_its_alerts_end_as_expired():
     states: dict[str, bytes] = {}
     live = with_an_alert(states)
     live.tick(START + 2 * DAY)
-    store(states, live)
+    store(states, live.changes())
     result = live.tick(START + 32 * DAY)
     ended = told(result)
     assert result.forgotten == 1
     assert {(alert["state"], alert["expired"]) for alert in ended} == {("resolved", True)}
     assert {alert["kind"] for alert in ended} >= {"silence"}
     assert all("Expired" in alert["summary"] for alert in ended)
-    store(states, live)
+    store(states, live.changes())
     assert [key for key in states if "pump-7" in key or "\x00id/" in key] == []
     assert live.models() == 0
 
@@ -135,9 +128,9 @@ def test_whether_a_source_is_forgotten_when_it_sends_again_does_not_depend_on_wh
         outputs: list[bytes] = []
         if ticks:
             live.tick(START + DAY)
-            store(states, live)
+            store(states, live.changes())
             outputs += [output.value for output in live.tick(START + 33 * DAY).outputs]
-            store(states, live)
+            store(states, live.changes())
         after = live.process(wave("pump-7", 301, 50, START + 34 * DAY))
         results.append((outputs + [o.value for o in after.outputs if o.topic == "alerts"], told(after, "scores")))
     (untouched, scores), (ticked, scores_after_a_tick) = results
@@ -150,7 +143,7 @@ def test_a_source_can_be_kept_for_good():
     states: dict[str, bytes] = {}
     live = processor(states, forget_after=None)
     live.process(wave("pump-7", 0, 300))
-    store(states, live)
+    store(states, live.changes())
     live.tick(START + 1)
     assert live.tick(START + 1000 * DAY).forgotten == 0
     (score, *_) = told(live.process(wave("pump-7", 300, 1, START + 1000 * DAY)), "scores")
@@ -178,5 +171,5 @@ def test_states_from_before_there_was_an_index_of_ids_are_read_through_once():
     live = processor(states)
     label = {"id": alert, "label": False, "timestamp": START + 60 * 300.5}
     live.absorb([Record("labels", 0, 0, START + 60 * 300.5, None, json.dumps(label).encode())])
-    store(states, live)
+    store(states, live.changes())
     assert f"\x00id/{alert}" in states

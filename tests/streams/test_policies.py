@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from streams.processor import Output, Record
 from streams.settling import SETTLING
 from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from tests.crashes import by_offset, over_several_lives
 from tests.streams.told import Told
 
 START = 1_767_225_600.0
@@ -114,47 +115,10 @@ def test_after_a_crash_every_event_is_decided_as_it_was(readings, said, cuts, da
     undisturbed.absorb(versions)
     expected = by_offset(undisturbed.process(events).outputs)
 
-    found: dict[int, list[tuple[str, bytes]]] = {}
-    states: dict[str, bytes] = {}
-    processor, done, stored = new(states), 0, 0
-    for size in cuts * len(events):
-        batch = events[done : done + size]
-        if not batch:
-            break
-        processor.absorb([one for one in versions if one.timestamp + SETTLING < batch[-1].timestamp])
-        told = by_offset(processor.process(batch).outputs)
-        for record in batch:  # one that its source had learned before a torn checkpoint is passed over
-            outputs = told.get(record.offset, [])
-            assert outputs == found.setdefault(record.offset, outputs) or outputs == []
-        done += len(batch)
-        stored, lost = keep(processor, states, data.draw(st.sampled_from(KINDS_OF_END)), data, done, stored)
-        if lost:
-            processor, done = new(states), stored
+    def known_at(time: float) -> list[Record]:
+        return [one for one in versions if one.timestamp + SETTLING < time]
+
+    found = over_several_lives(new, events, known_at, cuts, data)
     assert {offset: outputs for offset, outputs in found.items() if outputs} == {
         offset: outputs for offset, outputs in expected.items() if offset in found
     }
-
-
-KINDS_OF_END = ("nothing", "checkpoint", "crash", "torn")
-
-
-def keep(
-    processor: TelemetryProcessor, states: dict[str, bytes], end: str, data: Any, done: int, stored: int
-) -> tuple[int, bool]:
-    """Store what a batch has changed: all of it, some of it before a crash, or nothing."""
-    if end in ("checkpoint", "torn"):
-        changes = list(processor.changes())
-        until = len(changes) if end == "checkpoint" else data.draw(st.integers(0, len(changes)))
-        for key, state in changes[:until]:
-            if state is None:
-                states.pop(key, None)
-            else:
-                states[key] = state
-    return (done if end == "checkpoint" else stored), end in ("crash", "torn")
-
-
-def by_offset(outputs: list[Output]) -> dict[int, list[tuple[str, bytes]]]:
-    found: dict[int, list[tuple[str, bytes]]] = {}
-    for output in outputs:
-        found.setdefault(output.cause.offset, []).append((output.topic, output.value))
-    return found

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from streams.processor import Output, Record
 from streams.transactions import TransactionProcessor, TransactionSettings
+from tests.crashes import in_batches, store, with_a_torn_checkpoint
 from tocsin.demo.cards import CardSimulator
 
 DAY = 86_400.0
@@ -36,14 +37,7 @@ def of(topic: str) -> list[Record]:
 
 def batches(size: int) -> Iterator[tuple[list[Record], list[Record]]]:
     """Transactions in batches, each with all labels produced by then."""
-    transactions, labels = of("transactions"), iter(of("labels"))
-    label = next(labels)
-    for start in range(0, len(transactions), size):
-        batch, news = transactions[start : start + size], []
-        while label is not None and label.timestamp <= batch[-1].timestamp:
-            news.append(label)
-            label = next(labels, None)
-        yield batch, news
+    return in_batches(of("transactions"), of("labels"), size)
 
 
 def play(processor: TransactionProcessor, size: int = 500) -> list[Output]:
@@ -54,17 +48,13 @@ def play(processor: TransactionProcessor, size: int = 500) -> list[Output]:
     return outputs
 
 
+def new(states: dict[str, bytes]) -> TransactionProcessor:
+    return TransactionProcessor(SETTINGS, 0, states)
+
+
 @cache
 def uninterrupted() -> tuple[Output, ...]:
     return tuple(play(TransactionProcessor(SETTINGS, 0)))
-
-
-def store(states: dict[str, bytes], changes: Iterable[tuple[str, bytes | None]]) -> None:
-    for key, value in changes:
-        if value is None:
-            states.pop(key, None)
-        else:
-            states[key] = value
 
 
 def values(outputs: Iterable[Output], topic: str) -> list[dict[str, Any]]:
@@ -134,24 +124,7 @@ def test_a_restart_goes_on_as_if_nothing_had_happened(crash_after: int) -> None:
 def test_a_checkpoint_torn_at_any_place_loses_and_repeats_nothing(
     crash_at: int, cut: float, checkpoint_every: int
 ) -> None:
-    states: dict[str, bytes] = {}
-    processor = TransactionProcessor(SETTINGS, 0, states)
-    work = list(batches(100))
-    kept: list[Output] = []
-    unsaved: list[Output] = []
-    saved = 0
-    for number, (batch, labels) in enumerate(work[: crash_at + 1]):
-        unsaved += processor.absorb(labels).outputs + processor.process(batch).outputs
-        if number == crash_at:
-            changes = list(processor.changes())
-            store(states, changes[: int(cut * (len(changes) - 1))])
-        elif number % checkpoint_every == 0:
-            store(states, processor.changes())
-            kept, unsaved, saved = kept + unsaved, [], number + 1
-    again = TransactionProcessor(SETTINGS, 0, states)
-    for batch, labels in work[saved:]:
-        kept += again.absorb(labels).outputs + again.process(batch).outputs
-        store(states, again.changes())
+    kept = with_a_torn_checkpoint(new, list(batches(100)), crash_at, cut, checkpoint_every)
     assert kept == list(uninterrupted())
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from streams.partitioner import partition_of
 from streams.processor import Output, Record
 from streams.transactions import TransactionProcessor, TransactionSettings
+from tests.crashes import in_batches
 from tocsin.demo.cards import CardSimulator
 
 PARTITIONS = 3
@@ -42,14 +43,7 @@ def heard_by(partition: int) -> list[Record]:
 
 def batches(partition: int, size: int) -> Iterator[tuple[list[Record], list[Record]]]:
     """Yield a partition's payments, each batch with what was broadcast until its last was produced."""
-    own, heard = payments(partition), iter(heard_by(partition))
-    waiting = next(heard, None)
-    for start in range(0, len(own), size):
-        batch, news = own[start : start + size], []
-        while waiting is not None and waiting.timestamp <= batch[-1].timestamp:
-            news.append(waiting)
-            waiting = next(heard, None)
-        yield batch, news
+    return in_batches(payments(partition), heard_by(partition), size)
 
 
 def play(processor: TransactionProcessor, partition: int, size: int = 200) -> list[Output]:
@@ -69,12 +63,3 @@ def uninterrupted(partition: int) -> tuple[Output, ...]:
 def decisions(outputs: Iterable[Output]) -> list[dict[str, Any]]:
     """Return the decisions among outputs."""
     return [json.loads(output.value) for output in outputs if output.topic == "decisions"]
-
-
-def store(states: dict[str, bytes], changes: Iterable[tuple[str, bytes | None]]) -> None:
-    """Write changes as a store does."""
-    for key, value in changes:
-        if value is None:
-            states.pop(key, None)
-        else:
-            states[key] = value
