@@ -165,6 +165,7 @@ class Partition:
         there = max(end, self._known_end() or 0)
         await self._absorb_news(max((record.timestamp for record in records), default=-math.inf), whole=whole)
         self._broadcasts_cover = max(there, self._broadcasts_cover)
+        self._has_caught_up = True
 
     async def _absorb_news(self, until: float, *, asking: bool = True, whole: bool = True) -> None:
         if not self.processor.broadcasts:
@@ -172,7 +173,6 @@ class Partition:
         async for news in self._broadcasts.news(self.processor, self.source, until, asking=asking, whole=whole):
             self._mark_dirty()
             await self._publish(self.processor.absorb(news))
-        self._has_caught_up = True
 
     async def _publish(self, result: Result, *, due: bool = False) -> None:
         for outcome, count in result.outcomes.items():
