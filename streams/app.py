@@ -16,6 +16,9 @@ from streams.scheduler import BatchSize, MicroBatchScheduler, PassThroughSchema
 from streams.settings import EngineSettings, KafkaSettings
 from streams.store import MEGABYTE, StoreMemory
 
+HEARTBEAT_SECONDS = 1.0
+"""A worker hears of a rebalance at its next heartbeat, and all who heard sooner have stopped and wait for it."""
+
 
 class App(faust.App):
     """A Faust app whose input topics come in micro-batches.
@@ -65,7 +68,7 @@ def build_app(settings: EngineSettings, inputs: Iterable[str], directory: Path) 
         broker_credentials=_credentials(kafka),
         broker_client_id=kafka.client_id,
         broker_session_timeout=kafka.session_seconds,
-        broker_heartbeat_interval=min(3.0, kafka.session_seconds / 3),
+        broker_heartbeat_interval=HEARTBEAT_SECONDS,
         broker_rebalance_timeout=60.0,
         broker_request_timeout=max(90.0, kafka.session_seconds),
         broker_commit_interval=10.0,
