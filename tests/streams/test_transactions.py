@@ -201,6 +201,23 @@ def test_a_label_that_never_comes_is_given_up() -> None:
     assert result.outcomes["label_missed"] == 1
 
 
+def test_what_was_given_up_before_a_restart_takes_no_label_after_it() -> None:
+    states: dict[str, bytes] = {}
+    processor = TransactionProcessor(SETTINGS, 0, states)
+    processor.process([payment(0)])
+    store(states, processor.changes())
+    assert processor.process([payment(1, 1e9 + 31 * DAY)]).outcomes["label_missed"] == 1
+    store(states, processor.changes())
+    again = TransactionProcessor(SETTINGS, 0, states)
+    for shard in (processor, again):
+        shard.absorb([label(0, "t0", True, 1e9 + 32 * DAY)])
+        assert shard.process([payment(2, 1e9 + 33 * DAY)]).outcomes["label_learned"] == 0
+    store(states, again.changes())
+    again.process([payment(3, 1e9 + 34 * DAY)])
+    store(states, again.changes())
+    assert "awaiting/t0" not in states
+
+
 def test_a_transaction_sent_twice_is_decided_once() -> None:
     processor = TransactionProcessor(SETTINGS, 0)
     result = processor.process([payment(0), payment(1, 1e9 + 1, transaction_id="t0")])
