@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 from alerts.alert import Alert, State, Transition
 from alerts.changes import stepped
 
-Order = Literal["acknowledge", "unacknowledge", "comment", "assign"]
+Order = Literal["acknowledge", "unacknowledge", "comment", "assign", "merge", "split", "resolved_by"]
+"""The last three are for incidents."""
 
 
 class Command(NamedTuple):

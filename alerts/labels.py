@@ -30,5 +30,6 @@ def labels_of(alert: Alert) -> dict[str, str]:
         "severity": alert.severity.value,
         "name": alert.name or "",
         "owner": alert.owner or "",
+        "escalation": str(alert.escalation or ""),
     }
     return {name: value for name, value in found.items() if value}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
+from alerts.commands import Order
 from streams.settings import Settings
 
 Name = Annotated[str, Field(strict=True, min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -112,7 +113,7 @@ class LabelEvent(Event):
 
 
 class CommandEvent(Event):
-    """What a person says to an alert; the record key is the alert's id.
+    """What a person says to an alert, or to an incident; the record key is the id of either.
 
     Examples
     --------
@@ -124,21 +125,42 @@ class CommandEvent(Event):
 
     """
 
-    alert_id: Name = Field(description="The alert")
-    source: Name = Field(description="Source of the alert")
-    command: Literal["acknowledge", "unacknowledge", "comment", "assign"] = Field(description="What to do")
+    alert_id: Name | None = Field(None, description="The alert")
+    source: Name | None = Field(None, description="Source of the alert")
+    incident_id: Name | None = Field(None, description="Or the incident")
+    command: Order = Field(
+        description="What to do; the last three are for incidents: `merge` into another, `split` off the alerts of"
+        " `sources`, `resolved_by` keeps what helped (`comment`) for the next time"
+    )
     by: Annotated[str, Field(strict=True, min_length=1, max_length=256)] = Field(description="Who says so")
     comment: Annotated[str, Field(strict=True, min_length=1, max_length=1000)] | None = Field(
-        None, description="What they say with it; `comment` needs it"
+        None, description="What they say with it; `comment` and `resolved_by` need it"
     )
     assignee: Annotated[str, Field(strict=True, min_length=1, max_length=256)] | None = Field(
         None, description="With `assign`: who shall look after it; null is nobody"
     )
+    into: Name | None = Field(None, description="With `merge`: the incident that goes on")
+    sources: tuple[Name, ...] = Field((), description="With `split`: sources whose alerts shall be one of their own")
+
+    @model_validator(mode="after")
+    def _is_about_something(self) -> CommandEvent:
+        if self.incident_id is None:
+            for name in ("alert_id", "source"):
+                if getattr(self, name) is None:
+                    raise ValueError(f"{name}: the field is missing: add it, or the incident_id of an incident")
+            if self.command in ("merge", "split", "resolved_by"):
+                raise ValueError(f"command: {self.command} is for incidents: name one by its incident_id")
+        elif self.command == "unacknowledge":
+            raise ValueError("command: unacknowledge is for alerts: name one by its alert_id and source")
+        return self
 
     @model_validator(mode="after")
     def _says_something(self) -> CommandEvent:
-        if self.command == "comment" and self.comment is None:
-            raise ValueError("comment: the field is missing: say what the comment is")
+        for command, name in (("comment", "comment"), ("resolved_by", "comment"), ("merge", "into")):
+            if self.command == command and getattr(self, name) is None:
+                raise ValueError(f"{name}: the field is missing: {command} needs it")
+        if self.command == "split" and not self.sources:
+            raise ValueError("sources: the field is missing: split needs it")
         return self
 
 

@@ -64,6 +64,8 @@ class SourceCommands:
             if isinstance(event, Rejected):
                 yield record, event
                 continue
+            if event.alert_id is None or event.source is None:
+                continue  # to an incident, which `tocsin notify` has
             command = Command(event.time, event.command, event.alert_id, event.by, event.comment, event.assignee)
             waiting = WaitingCommand(record.offset, record.timestamp + SETTLING, command)
             self.waiting.setdefault(event.source, []).append(waiting)

@@ -11,9 +11,9 @@ from pydantic import Field
 from streams.settings import KafkaSettings, Settings
 
 DAY_MS = 86_400_000
-INPUTS = ("telemetry", "transactions", "labels", "policies", "commands", "silences")
+INPUTS = ("telemetry", "transactions", "labels", "changes", "policies", "commands", "silences")
 
-SAID = ("policies", "commands", "silences")
+SAID = ("changes", "policies", "commands", "silences")
 """Those of one partition: few records, which their readers read whole."""
 
 
@@ -53,7 +53,7 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
     Examples
     --------
     >>> [spec.name for spec in topic_specs(TopicSettings())][:5]
-    ['telemetry', 'transactions', 'labels', 'policies', 'commands']
+    ['telemetry', 'transactions', 'labels', 'changes', 'policies']
 
     """
 
@@ -68,8 +68,9 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
         ("telemetry", "readings of sources, in", kept(settings.input_retention_days)),
         ("transactions", "transactions of accounts, in", kept(settings.input_retention_days)),
         ("labels", "the truth about transactions, events and alerts, in", kept(settings.label_retention_days)),
+        ("changes", "deploys and other changes made on purpose, in", kept(settings.label_retention_days)),
         ("policies", "versions of policies, in", compacted | broker_time),
-        ("commands", "what people say to alerts, in", kept(settings.label_retention_days) | broker_time),
+        ("commands", "what people say to alerts and incidents, in", kept(settings.label_retention_days) | broker_time),
         ("silences", "what is not to be told for a time, in", compacted),
         ("scores", "a score per event, out", kept(settings.output_retention_days)),
         ("decisions", "a decision per transaction, out", kept(settings.output_retention_days)),

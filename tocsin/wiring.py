@@ -112,4 +112,4 @@ def run_notifier(configuration: Configuration) -> int:
     except ValueError as error:
         path, _, said = str(error).partition(": ")
         raise ConfigurationError(Problem("", path, said)) from None
-    return run(configuration, configuration.notify)
+    return run(configuration, configuration.notify, configuration.incidents)

@@ -1,4 +1,4 @@
-"""From a record of topic `alerts` or `silences` to what it says, or to the reason why it says nothing."""
+"""From a record of a topic that the notifier reads to what it says, or to the reason why it says nothing."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from alerts.alert import Alert
+from alerts.happening import ChangeEvent, IncidentCommand
 from alerts.silences import Silence
 from streams.codec import Reason, Rejected, explain
 from streams.processor import Record
+from streams.schemas import CommandEvent
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -28,6 +30,30 @@ def silence_in(record: Record) -> Silence | Rejected:
     if isinstance(found, Silence) and record.key != found.silence_id.encode():
         return Rejected(Reason.KEY_MISMATCH, "the key is not the silence_id: produce with the silence_id as key")
     return found
+
+
+def change_in(record: Record) -> ChangeEvent | Rejected:
+    """Return the change that a record holds."""
+    return _decoded(ChangeEvent, record.value or b"")
+
+
+def incident_command_in(record: Record) -> IncidentCommand | None:
+    """Return the command to an incident that a record holds; what cannot be read, the workers tell."""
+    event = _decoded(CommandEvent, record.value or b"")
+    if isinstance(event, Rejected) or event.incident_id is None:
+        return None
+    verb = {"comment": "note"}.get(event.command, event.command)
+    said = {"assign": event.assignee, "merge": event.into}.get(verb, event.comment)
+    return IncidentCommand.model_validate(
+        {
+            "verb": verb,
+            "incident_id": event.incident_id,
+            "timestamp": event.time,
+            "by": event.by,
+            "text": said or "",
+            "sources": event.sources,
+        }
+    )
 
 
 def _decoded(model: type[M], value: bytes) -> M | Rejected:

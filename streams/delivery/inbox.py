@@ -1,4 +1,4 @@
-"""What the notifier reads: all partitions of alerts from where it was, and all silences from the beginning."""
+"""What the notifier reads: alerts and what is said of incidents from where it was, all silences from the beginning."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from streams.processor import Record
 from streams.publication import until
 from streams.settings import KafkaSettings
 
+FOLLOWED = ("alerts", "changes", "commands")
+"""Topics that are read on from where the state has come to."""
+
 MOST_AT_ONCE = 2000
 QUIET_SECONDS = 5.0
 
@@ -19,14 +22,14 @@ Positions = dict[tuple[str, int], int]
 
 
 class Inbox:
-    """Reads alerts and silences, without a consumer group: how far is part of the state.
+    """Reads topics without a consumer group: how far is part of the state.
 
     Parameters
     ----------
     kafka
         The connection and prefix.
     positions
-        Where to go on with alerts.
+        Where to go on.
 
     """
 
@@ -36,7 +39,7 @@ class Inbox:
             **kafka.client_options(), enable_auto_commit=False, isolation_level="read_committed"
         )
         self.positions: Positions = dict(positions)
-        self._alerts: list[TopicPartition] = []
+        self._followed: list[TopicPartition] = []
         self._ends: dict[TopicPartition, int] = {}
         self._quiet_since: float | None = None
 
@@ -50,12 +53,12 @@ class Inbox:
         async for tp, records in until(self._consumer, await self._consumer.end_offsets(silences)):
             found += self._records(tp, records)
         after = {tp: await self._consumer.position(tp) for tp in silences}
-        self._alerts = await self._partitions("alerts")
-        self._consumer.assign([*self._alerts, *silences])
-        begins = await self._consumer.beginning_offsets(self._alerts)
-        self._ends = dict(await self._consumer.end_offsets(self._alerts))
+        self._followed = [tp for topic in FOLLOWED for tp in await self._partitions(topic)]
+        self._consumer.assign([*self._followed, *silences])
+        begins = await self._consumer.beginning_offsets(self._followed)
+        self._ends = dict(await self._consumer.end_offsets(self._followed))
         for tp, begin in begins.items():
-            place = "alerts", tp.partition
+            place = self._place(tp)
             self.positions[place] = max(begin, self.positions.get(place, 0))
             self._consumer.seek(tp, self.positions[place])
         for tp, position in after.items():
@@ -80,11 +83,12 @@ class Inbox:
         self.positions[record.topic, record.partition] = record.offset + 1
 
     def lags(self) -> list[tuple[str, int, int]]:
-        """Return, for each partition of alerts, how many records are still to be taken in."""
+        """Return, for each partition that is followed, how many records are still to be taken in."""
         found = []
-        for tp in self._alerts:
+        for tp in self._followed:
             end = max(self._consumer.highwater(tp) or 0, self._ends[tp])
-            found.append(("alerts", tp.partition, max(end - self.positions["alerts", tp.partition], 0)))
+            place = self._place(tp)
+            found.append((*place, max(end - self.positions[place], 0)))
         return found
 
     @property
@@ -94,6 +98,9 @@ class Inbox:
         return self._quiet_since is not None and (
             not any(lag for *_, lag in self.lags()) or time.monotonic() - self._quiet_since > QUIET_SECONDS
         )
+
+    def _place(self, tp: TopicPartition) -> tuple[str, int]:
+        return tp.topic.removeprefix(self._kafka.topic_prefix), tp.partition
 
     async def _partitions(self, topic: str) -> list[TopicPartition]:
         name = self._kafka.topic(topic)

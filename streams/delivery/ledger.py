@@ -17,8 +17,8 @@ from streams.processor import Output
 from streams.publication import Headers, cloud_event, record_of, until
 from streams.settings import KafkaSettings
 
-INPUTS = ("alerts", "silences")
-OUTPUTS = ("notifications", "silences", "dead-letters")
+INPUTS = ("alerts", "silences", "changes", "commands")
+OUTPUTS = ("incidents", "notifications", "silences", "dead-letters")
 LARGEST = 8 * 1024 * 1024
 TRANSACTION_SECONDS = 30
 

@@ -29,6 +29,7 @@ TEMPLATES_FAILED = Counter(
 )
 ACTIVE = Gauge("tocsin_notify_active", "1 while this process tells people, 0 while it stands by.")
 ALERTS = Gauge("tocsin_notify_alerts", "Alerts that go on, or whose end is still to be told.")
+INCIDENTS = Gauge("tocsin_incidents", "Incidents that go on.")
 GROUPS = Gauge("tocsin_notify_groups", "Groups of alerts.")
 SILENCES = Gauge("tocsin_silences", "Silences, those kept after their end included.")
 ALERTS_DROPPED = Counter(

@@ -13,13 +13,17 @@ import structlog
 from aiokafka.errors import RequestTimedOutError
 
 from alerts.dispatch import Dispatcher, Outcome
+from alerts.incident import Incident
+from alerts.incident_alert import as_alert
+from alerts.incident_settings import IncidentSettings
 from alerts.notification import Notification
 from alerts.templates import Renderer, TemplateFailedError, Templates
 from streams import metrics as common
 from streams.codec import Rejected
 from streams.dead_letters import dead_letter
 from streams.delivery import metrics
-from streams.delivery.decoding import alert_in, silence_in
+from streams.delivery.decoding import alert_in, change_in, incident_command_in, silence_in
+from streams.delivery.incident_desk import IncidentDesk
 from streams.delivery.inbox import Inbox
 from streams.delivery.ledger import Entry, Ledger
 from streams.delivery.outbox import UNDELIVERED, Outbox
@@ -33,7 +37,7 @@ from streams.settings import KafkaSettings
 log = structlog.get_logger(__name__)
 
 POSITIONS = "positions"
-SILENCE_TYPE = "tocsin.silence.v1"
+SILENCE_TYPE, INCIDENT_TYPE = "tocsin.silence.v1", "tocsin.incident.v1"
 TICK_SECONDS = 0.25
 FINISH_SECONDS = 3.0
 
@@ -49,6 +53,8 @@ class Notifier:
     ----------
     settings
         Whom to tell what.
+    incidents
+        How alerts become incidents.
     kafka
         The connection.
     lease
@@ -58,8 +64,15 @@ class Notifier:
 
     """
 
-    def __init__(self, settings: NotifySettings, kafka: KafkaSettings, lease: Lease, sinks: Mapping[str, Sink]) -> None:
-        self._settings, self._kafka, self._lease = settings, kafka, lease
+    def __init__(
+        self,
+        settings: NotifySettings,
+        incidents: IncidentSettings,
+        kafka: KafkaSettings,
+        lease: Lease,
+        sinks: Mapping[str, Sink],
+    ) -> None:
+        self._settings, self._incidents, self._kafka, self._lease = settings, incidents, kafka, lease
         self._results: list[Result] = []
         self._wake = asyncio.Event()
         self._queues = {name: SinkQueue(name, sink, settings.retry, lease, self._done) for name, sink in sinks.items()}
@@ -111,6 +124,7 @@ class Notifier:
         if not self.ready:
             return
         metrics.ALERTS.set(self._dispatcher.alerts)
+        metrics.INCIDENTS.set(self._desk.active)
         metrics.GROUPS.set(self._dispatcher.groups)
         metrics.SILENCES.set(len(self._dispatcher.silences))
         for name, queue in self._queues.items():
@@ -127,6 +141,7 @@ class Notifier:
             keep_silences=settings.keep_silences,
             states=states,
         )
+        self._desk = IncidentDesk(self._incidents, states, time.time())
         self._outbox = Outbox(
             {r.name: [name for name in self._queues if name.rsplit("/", 2)[0] == r.name] for r in settings.receivers},
             {r.name: [sink.topic for sink in r.kafka] for r in settings.receivers},
@@ -160,6 +175,8 @@ class Notifier:
         self._now = max(self._now, time.time())
         for record in records:
             entries += self._take(record, fresh=True)
+        if self._inbox.caught_up:
+            entries += self._said(self._desk.advance(self._now))
         results, self._results = self._results, []
         for result in results:
             entries += self._outbox.note(result, self._now)
@@ -167,7 +184,7 @@ class Notifier:
         if self._inbox.caught_up:
             outcome = self._dispatcher.tick(self._now)
             entries += self._follows(outcome, made)
-        states = [*self._dispatcher.changes(), *self._outbox.changes()]
+        states = [*self._dispatcher.changes(), *self._desk.changes(), *self._outbox.changes()]
         if records or entries:
             states.append((POSITIONS, self._positions()))
         if states:
@@ -178,22 +195,40 @@ class Notifier:
                 if one.state == "pending":
                     self._queues[one.sink].put(number, notification)
 
-    def _take(self, record: Record, *, fresh: bool) -> list[Output]:
+    def _take(self, record: Record, *, fresh: bool) -> list[Entry | Output]:
         """Take in a record; what cannot be read is a dead letter, once."""
         self._now = max(self._now, time.time())
+        entries: list[Entry | Output] = []
         found: object = None
         if record.topic == "alerts" and record.value is not None:
-            # Incidents are to be made here: of every change of an alert, before it is told by itself.
             found = alert_in(record)
             if not isinstance(found, Rejected):
-                self._dispatcher.take(self._now, found)
+                entries += self._said(self._desk.take(found, self._now))
+                if self._settings.tell != "incidents":
+                    self._dispatcher.take(self._now, found)
+        elif record.topic == "changes":
+            found = change_in(record)
+            if not isinstance(found, Rejected):
+                entries += self._said(self._desk.take(found, self._now))
+        elif record.topic == "commands":
+            command = incident_command_in(record)
+            entries += self._said(() if command is None else self._desk.take(command, self._now))
         elif record.topic == "silences" and record.key is not None:
             found = silence_in(record) if record.value is not None else None
             if not isinstance(found, Rejected):
                 self._dispatcher.silence(record.key.decode(errors="replace"), found)
         if fresh:
             self._inbox.take(record)
-        return [dead_letter(record, found)] if fresh and isinstance(found, Rejected) else []
+            if isinstance(found, Rejected):
+                entries.append(dead_letter(record, found))
+        return entries
+
+    def _said(self, incidents: Sequence[Incident]) -> list[Entry]:
+        """Publish what incidents are now, and tell of them if they are what is told of."""
+        if self._settings.tell != "alerts":
+            for incident in incidents:
+                self._dispatcher.take(self._now, as_alert(incident))
+        return [Entry("incidents", one.incident_id.encode(), one.encode(), INCIDENT_TYPE) for one in incidents]
 
     def _follows(self, outcome: Outcome, made: list[tuple[int, Notification]]) -> list[Entry]:
         entries = [Entry("silences", one.silence_id.encode(), one.encode(), SILENCE_TYPE) for one in outcome.ended]

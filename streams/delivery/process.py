@@ -9,6 +9,7 @@ import aiohttp
 import structlog
 from aiokafka.errors import KafkaError
 
+from alerts.incident_settings import IncidentSettings
 from alerts.notification import NotifiedAlert
 from alerts.templates import Renderer, TemplateFailedError
 from streams.changelog import TopicError
@@ -32,7 +33,7 @@ PAUSE_SECONDS = 2.0
 """Before it begins anew when Kafka has failed it."""
 
 
-def run_notifier(engine: EngineSettings, settings: NotifySettings) -> int:
+def run_notifier(engine: EngineSettings, settings: NotifySettings, incidents: IncidentSettings) -> int:
     """Tell people until told to stop by SIGTERM or SIGINT, and return the exit code.
 
     Parameters
@@ -41,6 +42,8 @@ def run_notifier(engine: EngineSettings, settings: NotifySettings) -> int:
         Connection, HTTP and log.
     settings
         Whom to tell what.
+    incidents
+        How alerts become incidents.
 
     Returns
     -------
@@ -50,7 +53,7 @@ def run_notifier(engine: EngineSettings, settings: NotifySettings) -> int:
     """
     configure_logging(engine.log)
     with asyncio.Runner() as runner:
-        return runner.run(_run(engine, settings))
+        return runner.run(_run(engine, settings, incidents))
 
 
 def check_services(settings: NotifySettings) -> None:
@@ -93,7 +96,7 @@ def make_sinks(settings: NotifySettings, session: aiohttp.ClientSession) -> dict
     return found
 
 
-async def _run(engine: EngineSettings, settings: NotifySettings) -> int:
+async def _run(engine: EngineSettings, settings: NotifySettings, incidents: IncidentSettings) -> int:
     kafka = engine.kafka
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -102,7 +105,7 @@ async def _run(engine: EngineSettings, settings: NotifySettings) -> int:
     try:
         await prepare(kafka, [sink.topic for receiver in settings.receivers for sink in receiver.kafka])
         async with aiohttp.ClientSession() as session:
-            return await Process(engine, settings, session).run(stopping)
+            return await Process(engine, settings, incidents, session).run(stopping)
     except (TopicError, KafkaError, OSError) as error:
         log.error("notifier_failed", error=" ".join(str(error).split()))  # noqa: TRY400 - one line says it all
         return 1
@@ -113,15 +116,21 @@ class Process:
 
     Parameters
     ----------
-    engine, settings
+    engine, settings, incidents
         As above.
     session
         HTTP connections of the sinks.
 
     """
 
-    def __init__(self, engine: EngineSettings, settings: NotifySettings, session: aiohttp.ClientSession) -> None:
-        self._engine, self._settings, self._session = engine, settings, session
+    def __init__(
+        self,
+        engine: EngineSettings,
+        settings: NotifySettings,
+        incidents: IncidentSettings,
+        session: aiohttp.ClientSession,
+    ) -> None:
+        self._engine, self._settings, self._incidents, self._session = engine, settings, incidents, session
         kafka = engine.kafka
         self._leadership = Leadership(kafka, notify_group(kafka), changelog_topic(kafka))
         self._notifier: Notifier | None = None
@@ -171,7 +180,9 @@ class Process:
         """Tell people until the group gives this process up; begin anew when Kafka has failed it."""
         leadership = self._leadership
         sinks = make_sinks(self._settings, self._session)
-        self._notifier = Notifier(self._settings, self._engine.kafka, leadership.lease, sinks)
+        self._notifier = Notifier(
+            self._settings, self._incidents, self._engine.kafka, leadership.lease, sinks
+        )
         metrics.ACTIVE.set(1)
         active = asyncio.create_task(self._notifier.run())
         given_up = asyncio.create_task(leadership.given_up.wait())

@@ -7,7 +7,7 @@ import binascii
 import difflib
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, StringConstraints, model_validator
 
@@ -94,6 +94,11 @@ class NotifySettings(Settings):
     route: Route = Field(Route(receiver="default"), description="Tree of routes, with Alertmanager's words.")
     receivers: tuple[Receiver, ...] = Field(
         (Receiver(name="default"),), description="Who may be told; one without sinks is told by topic `notifications`."
+    )
+    tell: Literal["alerts", "incidents", "both"] = Field(
+        "alerts",
+        description="What people are told of. An incident is told like an alert of stream and kind `incident` about its"
+        " likeliest cause.",
     )
     inhibit_rules: tuple[InhibitRule, ...] = Field((), description="Which alerts keep others from being told.")
     templates: Templates = Field(Templates(), description="Words of what people read.")

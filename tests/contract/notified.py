@@ -62,10 +62,10 @@ class Notifying:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.ports: list[int] = []
 
-    def configure(self, notify: dict[str, Any]) -> None:
+    def configure(self, notify: dict[str, Any], **sections: Any) -> None:
         path = self.service.folder / "tocsin.yaml"
         (self.service.folder / "secret").write_text(SECRET)
-        path.write_text(yaml.safe_dump({"notify": notify, "kafka": {"session_seconds": 6}}))
+        path.write_text(yaml.safe_dump({"notify": notify, "kafka": {"session_seconds": 6}, **sections}))
         self.service.environment["TOCSIN_CONFIG"] = str(path)
 
     def webhook(self, **said: Any) -> dict[str, Any]:

@@ -135,3 +135,58 @@ def test_a_silence_of_the_command_line_silences_and_the_log_names_it(notifying: 
     notifying.fire("c", source="a")
     notifying.until(lambda: len(notifying.hook.told) == 2, "the next alert of the source")
     assert [one["alerts"][0]["alert_id"] for one in notifying.hook.told] == ["b", "c"]
+
+
+TOPOLOGY = {"sources": [{"match": r"web-\d+", "depends_on": ["db"]}, {"match": "db", "owner": "team-db"}]}
+AT_ONCE = {"settle": 1.0, "lateness": 0.5, "publish_every": 1.0, "topology": TOPOLOGY}
+
+
+def incidents(notifying: Notifying) -> list[dict[str, object]]:
+    return [json.loads(record.value) for record in notifying.service.read("incidents")]
+
+
+def test_alerts_of_one_cause_are_one_incident_that_is_told_once_with_its_cause_and_its_end(
+    notifying: Notifying,
+) -> None:
+    notifying.configure(
+        {"tell": "incidents", "route": QUICK, "receivers": [{"name": "ops", "webhook": [notifying.webhook()]}]},
+        incidents=AT_ONCE,
+    )
+    notifying.start()
+    notifying.wait_until_active()
+    change = {"change_id": "d42", "kind": "deploy", "source": "db", "timestamp": time.time() - 5}
+    notifying.service.produce("changes", [("db", {**change, "summary": "version 2"}), ("db", b"{")])
+    names = ["db", *(f"web-{number}" for number in range(5))]
+    notifying.fire(*names, updated_at=time.time())
+    notifying.until(lambda: notifying.hook.told, "the incident")
+    (alert,) = notifying.hook.told[0]["alerts"]
+    assert (alert["kind"], alert["source"], alert["owner"]) == ("incident", "db", "team-db")
+    assert "6 sources: 6 alerts" in alert["summary"]
+    assert "after deploy d42" in alert["summary"]
+    order = {"incident_id": alert["alert_id"], "command": "acknowledge", "by": "ann", "timestamp": time.time()}
+    notifying.service.produce("commands", [(alert["alert_id"], order)])
+    notifying.until(lambda: incidents(notifying)[-1]["state"] == "acknowledged", "the acknowledgement")
+    notifying.resolve(*names, updated_at=time.time())
+    notifying.until(lambda: len(notifying.hook.told) == 2, "its end")
+    assert [one["status"] for one in notifying.hook.told] == ["firing", "resolved"]
+    assert [one["state"] for one in incidents(notifying)] == ["open", "acknowledged", "resolved"]
+    letters = notifying.service.read("dead-letters", at_least=1)
+    assert [json.loads(one.value)["topic"] for one in letters] == ["changes"]
+
+
+def test_kill_9_loses_no_incident_and_says_no_version_twice(notifying: Notifying) -> None:
+    notifying.configure({"route": QUICK, "receivers": [{"name": "ops"}]}, incidents=AT_ONCE)
+    process = notifying.start()
+    notifying.wait_until_active()
+    for start in range(0, 30, 10):
+        notifying.fire(*(f"web-{number}" for number in range(start, start + 10)), updated_at=time.time())
+        notifying.until(lambda start=start: len(incidents(notifying)) > start // 10, "another value")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process = notifying.start()
+    notifying.until(lambda: incidents(notifying)[-1]["alert_count"] == 30, "all alerts", 60)
+    notifying.resolve(*(f"web-{number}" for number in range(30)), updated_at=time.time())
+    notifying.until(lambda: incidents(notifying)[-1]["state"] == "resolved", "the end", 60)
+    versions = [one["version"] for one in incidents(notifying)]
+    assert versions == list(range(1, len(versions) + 1))
+    assert len({one["incident_id"] for one in incidents(notifying)}) == 1

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
-import json
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tocsin.cli.commands import By, find, newest, print_table, say
 from tocsin.cli.errors import CommandError
 from tocsin.cli.options import ConfigFile, Json
-from tocsin.cli.terminal import console, print_json, print_line
+from tocsin.cli.terminal import print_json, print_line
 
 if TYPE_CHECKING:
     from alerts.alert import Alert
@@ -32,7 +30,6 @@ app = typer.Typer(
 )
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the alert, or its beginning, if no other begins so.")]
-By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; default: your login.")]
 Comment = Annotated[str | None, typer.Option("--comment", metavar="TEXT", help="What to say with it.")]
 
 
@@ -57,7 +54,14 @@ def list_alerts(
     if json_:
         print_json([alert.model_dump(mode="json") for alert in found])
     elif found:
-        _print_table(found)
+        columns = ("id", "state", "severity", "assignee", "summary")
+        print_table(
+            columns,
+            (
+                (one.alert_id, one.state, one.severity, one.assignee or one.acknowledged_by or "", one.summary)
+                for one in found
+            ),
+        )
     else:
         print_line("there are no alerts" if all_ else "no alerts go on")
 
@@ -72,7 +76,7 @@ def show(id_: Id, config: ConfigFile = None, json_: Json = False) -> None:
     """
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
-    alert = _find(load_configuration(config).kafka, id_)
+    alert = find(_known(load_configuration(config).kafka), id_, "alert")
     if json_:
         print_json(alert.model_dump(mode="json"))
         return
@@ -151,60 +155,20 @@ def assign(
 
 
 def _known(kafka: KafkaSettings) -> dict[str, Alert]:
-    """Return the present value of each alert."""
     from alerts.alert import Alert  # noqa: PLC0415 - start-up time
-    from tocsin.cli.clients import read_topic  # noqa: PLC0415 - start-up time
 
-    newest: dict[str, Alert] = {}
-    for record in read_topic(kafka, "alerts"):
-        if record.value is None:
-            newest.pop((record.key or b"").decode(), None)
-            continue
-        alert = Alert.model_validate_json(record.value)
-        if alert.alert_id not in newest or alert.version >= newest[alert.alert_id].version:
-            newest[alert.alert_id] = alert
-    return newest
-
-
-def _find(kafka: KafkaSettings, id_: str) -> Alert:
-    known = _known(kafka)
-    found = [known[id_]] if id_ in known else [alert for key, alert in known.items() if key.startswith(id_)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise CommandError(f"{len(found)} alerts begin with {id_!r}: say more of the id")
-    raise CommandError(f"there is no alert {id_!r}; `tocsin alerts list --all` lists them")
+    return newest(kafka, "alerts", Alert)
 
 
 def _say(order: str, id_: str, by: str | None, config: Any, *, as_json: bool, **said: str | None) -> None:
     """Send a command to an alert that can take it."""
-    from streams.codec import Rejected, decode  # noqa: PLC0415 - start-up time
-    from streams.schemas import CommandEvent, EventLimits  # noqa: PLC0415 - start-up time
-    from tocsin.cli.clients import must_have, producer  # noqa: PLC0415 - start-up time
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     kafka = load_configuration(config).kafka
-    alert = _find(kafka, id_)
+    alert = find(_known(kafka), id_, "alert")
     if why := _refusal(alert, order):
         raise CommandError(f"alert {alert.alert_id} {why}")
-    event: dict[str, Any] = {
-        "alert_id": alert.alert_id,
-        "source": alert.source,
-        "command": order,
-        "by": by or getpass.getuser(),
-        "timestamp": round(time.time(), 3),
-    } | {name: value for name, value in said.items() if value is not None}
-    encoded = json.dumps(event).encode()
-    checked = decode(CommandEvent, encoded, EventLimits())
-    if isinstance(checked, Rejected):
-        raise CommandError(checked.detail)
-    with producer(kafka, acks="all") as client:
-        must_have(kafka, "commands")
-        client.send(kafka.topic("commands"), key=alert.alert_id.encode(), value=encoded).get(timeout=30)
-    if as_json:
-        print_json(event)
-    else:
-        print_line(f"{order} {alert.alert_id}: sent to topic {kafka.topic('commands')}")
+    say(kafka, {"alert_id": alert.alert_id, "source": alert.source}, order, by, as_json=as_json, **said)
 
 
 def _refusal(alert: Alert, order: str) -> str | None:
@@ -217,23 +181,3 @@ def _refusal(alert: Alert, order: str) -> str | None:
     if wanted is not None and alert.state != wanted:
         return f"is {alert.state}: to {order} it, it must be {wanted}"
     return None
-
-
-def _print_table(found: list[Alert]) -> None:
-    from rich.table import Table  # noqa: PLC0415 - start-up time
-
-    from tocsin.cli.records import STYLES  # noqa: PLC0415 - start-up time
-
-    table = Table(box=None, pad_edge=False)
-    for column in ("id", "state", "severity", "assignee", "summary"):
-        table.add_column(column)
-    for alert in found:
-        styled = (f"[{STYLES.get(text, 'none')}]{text}[/]" for text in (alert.state.value, alert.severity.value))
-        table.add_row(alert.alert_id, *styled, alert.assignee or alert.acknowledged_by or "", _plain(alert.summary))
-    console().print(table)
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape  # noqa: PLC0415 - start-up time
-
-    return escape(text)

@@ -15,6 +15,8 @@ STYLES = {
     "firing": "bold red",
     "acknowledged": "yellow",
     "pending": "dim",
+    "open": "bold red",
+    "merged": "dim green",
     "resolved": "green",
     "retracted": "dim green",
     "critical": "bold red",
@@ -72,6 +74,9 @@ def _headline(content: dict[str, Any]) -> list[str] | None:
     if "alert_id" in content and "summary" in content:
         names = ("state", "severity", "source", "kind", "summary")
         return [str(content.get(name, "")) for name in names]
+    if "incident_id" in content and "summary" in content:
+        names = ("state", "severity", "owner", "summary")
+        return [str(content.get(name) or "") for name in names]
     if "decision" in content and "transaction_id" in content:
         reasons = "; ".join(map(str, content.get("reasons") or ()))
         score = f"{content.get('fraud_score', 0):.3f}"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TOPICS = (
     "alerts",
+    "incidents",
     "scores",
     "decisions",
     "notifications",
@@ -29,6 +30,7 @@ TOPICS = (
     "telemetry",
     "transactions",
     "labels",
+    "changes",
     "policies",
     "commands",
     "silences",
@@ -43,8 +45,9 @@ def tail(
     topic: Annotated[
         str,
         typer.Argument(
-            help="Topic to follow, without the configured prefix: alerts, scores, decisions, notifications, "
-            "dead-letters, telemetry, transactions, labels, policies, commands, silences or any other.",
+            help="Topic to follow, without the configured prefix: alerts, incidents, scores, decisions, "
+            "notifications, dead-letters, telemetry, transactions, labels, changes, policies, commands, silences or any "
+            "other.",
             autocompletion=_complete_topic,
         ),
     ],

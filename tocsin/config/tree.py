@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from alerts.incident_settings import IncidentSettings
 from streams.delivery.settings import NotifySettings
 from streams.settings import EngineSettings
 from streams.telemetry import TelemetrySettings
@@ -21,6 +22,9 @@ class Configuration(EngineSettings):
     topics: TopicSettings = Field(TopicSettings(), description="How topics are created.")
     telemetry: TelemetrySettings = Field(TelemetrySettings(), description="How telemetry is scored and alerts.")
     transactions: TransactionSettings = Field(TransactionSettings(), description="How transactions are decided.")
+    incidents: IncidentSettings = Field(
+        IncidentSettings(), description="Which alerts are one incident, and what is known of causes."
+    )
     notify: NotifySettings = Field(NotifySettings(), description="Who is told of alerts, and how.")
 
 

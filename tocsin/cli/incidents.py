@@ -1,0 +1,215 @@
+"""`tocsin incidents`: alerts that belong together, what caused them, and what people say to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tocsin.cli.commands import By, find, newest, print_table, say
+from tocsin.cli.errors import CommandError
+from tocsin.cli.options import ConfigFile, Json
+from tocsin.cli.terminal import print_json, print_line
+
+if TYPE_CHECKING:
+    from alerts.incident import Incident
+    from streams.settings import KafkaSettings
+
+app = typer.Typer(
+    help="""See what incidents there are, what caused them and what to do; acknowledge, assign, merge and split them.
+
+    `tocsin notify` makes incidents of alerts. What is said goes to topic commands and into the incident's timeline.
+
+    \b
+    Example:
+      tocsin incidents list
+      tocsin incidents show 2b45
+    """,
+    rich_markup_mode=None,
+)
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the incident, or its beginning, if no other begins so.")]
+Comment = Annotated[str | None, typer.Option("--comment", metavar="TEXT", help="What to say with it.")]
+
+
+@app.command("list")
+def list_incidents(
+    all_: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """List the incidents that go on, the most severe first.
+
+    \b
+    Example:
+      tocsin incidents list --json | jq -r '.[] | .summary'
+    """
+    found = [one for one in _known(_kafka(config)).values() if all_ or not one.state.over]
+    found.sort(key=lambda one: (one.state.over, -one.severity.rank, one.started_at, one.incident_id))
+    if json_:
+        print_json([one.model_dump(mode="json") for one in found])
+    elif found:
+        columns = ("id", "state", "severity", "owner", "alerts", "summary")
+        print_table(
+            columns,
+            (
+                (one.incident_id, one.state, one.severity, one.owner or "", f"{one.alert_count:,}", one.summary)
+                for one in found
+            ),
+        )
+    else:
+        print_line("there are no incidents" if all_ else "no incidents go on")
+
+
+@app.command("show")
+def show(id_: Id, config: ConfigFile = None, json_: Json = False) -> None:
+    """Show one incident: causes with their evidence, advice, incidents that looked alike, and its timeline.
+
+    \b
+    Example:
+      tocsin incidents show 2b45
+    """
+    incident = find(_known(_kafka(config)), id_, "incident")
+    if json_:
+        print_json(incident.model_dump(mode="json"))
+        return
+    for line in _lines(incident):
+        print_line(line)
+
+
+@app.command("ack")
+def ack(id_: Id, by: By = None, comment: Comment = None, config: ConfigFile = None, json_: Json = False) -> None:
+    """Acknowledge an open incident: somebody looks after it.
+
+    \b
+    Example:
+      tocsin incidents ack 2b45 --by ann --comment "switch is being replaced"
+    """
+    _say("acknowledge", id_, by, config, as_json=json_, comment=comment)
+
+
+@app.command("assign")
+def assign(
+    id_: Id,
+    to: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Who shall look after it; nobody, if left out.")
+    ] = None,
+    by: By = None,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Say who owns an incident.
+
+    \b
+    Example:
+      tocsin incidents assign 2b45 team-network
+    """
+    _say("assign", id_, by, config, as_json=json_, assignee=to)
+
+
+@app.command("comment")
+def comment_(
+    id_: Id,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to say.")],
+    by: By = None,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Write a comment into an incident's timeline.
+
+    \b
+    Example:
+      tocsin incidents comment 2b45 "the supplier is called"
+    """
+    _say("comment", id_, by, config, as_json=json_, comment=text)
+
+
+@app.command("resolved-by")
+def resolved_by(
+    id_: Id,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What helped.")],
+    by: By = None,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Say what resolved an incident: those to come that look like it will tell.
+
+    \b
+    Example:
+      tocsin incidents resolved-by 2b45 "restart of the gateway"
+    """
+    _say("resolved_by", id_, by, config, as_json=json_, comment=text)
+
+
+@app.command("merge")
+def merge(
+    id_: Id,
+    into: Annotated[str, typer.Argument(metavar="INTO", help="Id of the incident that goes on.")],
+    by: By = None,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Let an incident go on as part of another.
+
+    \b
+    Example:
+      tocsin incidents merge 2b45 91d0
+    """
+    other = find(_known(_kafka(config)), into, "incident")
+    _say("merge", id_, by, config, as_json=json_, into=other.incident_id)
+
+
+@app.command("split")
+def split(
+    id_: Id,
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Sources whose alerts shall leave it.")],
+    by: By = None,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Make the alerts of some sources an incident of their own.
+
+    \b
+    Example:
+      tocsin incidents split 2b45 pump-7 pump-8
+    """
+    _say("split", id_, by, config, as_json=json_, sources=sources)
+
+
+def _kafka(config: Any) -> KafkaSettings:
+    from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
+
+    return load_configuration(config).kafka
+
+
+def _known(kafka: KafkaSettings) -> dict[str, Incident]:
+    from alerts.incident import Incident  # noqa: PLC0415 - start-up time
+
+    return newest(kafka, "incidents", Incident)
+
+
+def _say(order: str, id_: str, by: str | None, config: Any, *, as_json: bool, **said: Any) -> None:
+    kafka = _kafka(config)
+    incident = find(_known(kafka), id_, "incident")
+    if incident.state.over and order not in ("comment", "resolved_by"):
+        raise CommandError(f"incident {incident.incident_id} is {incident.state}: to {order} it, it must go on")
+    say(kafka, {"incident_id": incident.incident_id}, order, by, as_json=as_json, **said)
+
+
+def _lines(incident: Incident) -> list[str]:
+    from alerts.alert import iso  # noqa: PLC0415 - start-up time
+
+    lines = [f"{incident.incident_id} {incident.state} {incident.severity}", incident.summary]
+    if incident.owner:
+        lines.append(f"owner: {incident.owner}")
+    for cause in incident.causes:
+        lines.append(f"cause, {cause.score:.0%}: {cause.source}")
+        lines += [f"  {one.kind}: {one.detail}" for one in cause.evidence]
+    for advice in incident.advice:
+        lines.append(f"runbook for {advice.cause}: {advice.runbook}{f' ({advice.url})' if advice.url else ''}")
+        lines += [f"  {number}. {step}" for number, step in enumerate(advice.steps, 1)]
+    for past in incident.similar:
+        helped = f", resolved by {past.resolved_by}" if past.resolved_by else ""
+        lines.append(f"looked alike, {past.similarity:.0%}: {past.incident_id} of {iso(past.started_at)}{helped}")
+    lines += [f"{iso(entry.at)} {entry.what}: {entry.detail}" for entry in incident.timeline]
+    return lines
