@@ -23,8 +23,8 @@ from streams.codec import Rejected
 from streams.dead_letters import dead_letter
 from streams.delivery import metrics
 from streams.delivery.decoding import alert_in, change_in, incident_command_in, silence_in
-from streams.delivery.incident_desk import IncidentDesk
 from streams.delivery.inbox import Inbox
+from streams.delivery.incident_desk import IncidentDesk
 from streams.delivery.ledger import Entry, Ledger
 from streams.delivery.outbox import UNDELIVERED, Outbox
 from streams.delivery.queues import Result, SinkQueue

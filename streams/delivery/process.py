@@ -180,9 +180,7 @@ class Process:
         """Tell people until the group gives this process up; begin anew when Kafka has failed it."""
         leadership = self._leadership
         sinks = make_sinks(self._settings, self._session)
-        self._notifier = Notifier(
-            self._settings, self._incidents, self._engine.kafka, leadership.lease, sinks
-        )
+        self._notifier = Notifier(self._settings, self._incidents, self._engine.kafka, leadership.lease, sinks)
         metrics.ACTIVE.set(1)
         active = asyncio.create_task(self._notifier.run())
         given_up = asyncio.create_task(leadership.given_up.wait())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from alerts.alert import Alert
 from alerts.dispatch import StateFormatError
 from alerts.happening import ChangeEvent, IncidentCommand
 from alerts.incident import Incident
@@ -18,7 +19,7 @@ LONG_AGO = 1_000_000.0
 SETTINGS = IncidentSettings(settle=10.0, lateness=5.0)
 
 
-def fired(name: str, at: float = LONG_AGO) -> object:
+def fired(name: str, at: float = LONG_AGO) -> Alert:
     return alert(name, started_at=at, updated_at=at)
 
 
@@ -60,7 +61,7 @@ def test_a_change_before_all_alerts_may_be_the_cause_of_the_first() -> None:
 def test_a_restart_after_any_step_says_the_same(crash_after: int) -> None:
     def told(crash: int | None) -> list[Incident]:
         states: dict[str, bytes] = {}
-        incidents, said = desk(), []
+        incidents, said = desk(), list[Incident]()
         for step in range(6):
             now = NOW + 6.0 * step
             said += incidents.take(fired(f"s{step}", LONG_AGO + 6.0 * step), now)

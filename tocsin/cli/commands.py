@@ -50,7 +50,9 @@ def find(known: Mapping[str, V], id_: str, what: str) -> V:
     raise CommandError(f"there is no {what} {id_!r}; `tocsin {what}s list --all` lists them")
 
 
-def say(kafka: KafkaSettings, about: Mapping[str, str], order: str, by: str | None, *, as_json: bool, **said: Any) -> None:
+def say(
+    kafka: KafkaSettings, about: Mapping[str, str], order: str, by: str | None, *, as_json: bool, **said: Any
+) -> None:
     """Send a command to topic ``commands``; the first value of ``about`` is its key."""
     from streams.codec import Rejected, decode  # noqa: PLC0415 - start-up time
     from streams.schemas import CommandEvent, EventLimits  # noqa: PLC0415 - start-up time

@@ -75,8 +75,7 @@ def _headline(content: dict[str, Any]) -> list[str] | None:
         names = ("state", "severity", "source", "kind", "summary")
         return [str(content.get(name, "")) for name in names]
     if "incident_id" in content and "summary" in content:
-        names = ("state", "severity", "owner", "summary")
-        return [str(content.get(name) or "") for name in names]
+        return [str(content.get(name) or "") for name in ("state", "severity", "owner", "summary")]
     if "decision" in content and "transaction_id" in content:
         reasons = "; ".join(map(str, content.get("reasons") or ()))
         score = f"{content.get('fraud_score', 0):.3f}"

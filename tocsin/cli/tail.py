@@ -46,8 +46,8 @@ def tail(
         str,
         typer.Argument(
             help="Topic to follow, without the configured prefix: alerts, incidents, scores, decisions, "
-            "notifications, dead-letters, telemetry, transactions, labels, changes, policies, commands, silences or any "
-            "other.",
+            "notifications, dead-letters, telemetry, transactions, labels, changes, policies, commands, silences or "
+            "any other.",
             autocompletion=_complete_topic,
         ),
     ],
