@@ -39,7 +39,7 @@ class BroadcastReader:
 
     def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
         self._settings, self._topics = settings, topics
-        self._follower: _Follower | None = None
+        self._follower: Follower | None = None
         self._asker: AIOKafkaConsumer | None = None
         self._lock = asyncio.Lock()
         self._asking = asyncio.Lock()
@@ -95,32 +95,37 @@ class BroadcastReader:
             await self._asker.stop()
         self._follower = self._asker = None
 
-    async def _connected(self) -> tuple[AIOKafkaConsumer, _Follower]:
+    async def _connected(self) -> tuple[AIOKafkaConsumer, Follower]:
         async with self._lock:
             if self._follower is None or self._asker is None:
                 self._asker = AIOKafkaConsumer(
                     **self._settings.client_options(), enable_auto_commit=False, auto_offset_reset="earliest"
                 )
                 await self._asker.start()
-                self._follower = _Follower(self._settings, await self._existing(self._asker))
+                self._follower = Follower(self._settings, await self._existing(self._asker))
                 await self._follower.start()
             return self._asker, self._follower
 
-    async def _existing(self, asker: AIOKafkaConsumer) -> list[str]:
-        """Return the topics that there are; a cluster from before an update may lack some."""
+    async def _existing(self, asker: AIOKafkaConsumer) -> list[TopicPartition]:
+        """Return all partitions of the topics that there are; a cluster from before an update may lack some."""
         names = [self._settings.topic(name) for name in self._topics]
         there = await asker.topics()
         if missing := [name for name in names if name not in there]:
             log.warning("topics_missing", topics=missing, do="run `tocsin topics create`, then restart the workers")
-        return [name for name in names if name in there]
+        return [
+            TopicPartition(name, number)
+            for name in names
+            if name in there
+            for number in sorted(asker.partitions_for_topic(name) or ())
+        ]
 
-    async def _ends(self, asker: AIOKafkaConsumer, follower: _Follower) -> Mapping[TopicPartition, int]:
+    async def _ends(self, asker: AIOKafkaConsumer, follower: Follower) -> Mapping[TopicPartition, int]:
         """Ask for the present ends: all who come while one question is under way share the next."""
         if self._next_ends is None:
             self._next_ends = asyncio.create_task(self._ask_for_ends(asker, follower))
         return await asyncio.shield(self._next_ends)
 
-    async def _ask_for_ends(self, asker: AIOKafkaConsumer, follower: _Follower) -> Mapping[TopicPartition, int]:
+    async def _ask_for_ends(self, asker: AIOKafkaConsumer, follower: Follower) -> Mapping[TopicPartition, int]:
         async with self._asking:
             self._next_ends = None
             ends: Mapping[TopicPartition, int] = await asker.end_offsets(follower.partitions)
@@ -138,31 +143,35 @@ class BroadcastReader:
         return found
 
 
-class _Follower:
-    """Follows topics from their present end on, and keeps the newest records."""
+class Follower:
+    """Follows partitions from their present end on, and keeps the newest records.
 
-    def __init__(self, settings: KafkaSettings, topics: list[str]) -> None:
+    Parameters
+    ----------
+    settings
+        The connection and topic prefix.
+    partitions
+        Which; they are assigned by name, since a subscription is made anew, from the end of that time on, whenever the
+        client hears of brokers or topics that it has not known.
+
+    """
+
+    def __init__(self, settings: KafkaSettings, partitions: Sequence[TopicPartition]) -> None:
         self._settings = settings
-        self._topics = topics
-        self._consumer = AIOKafkaConsumer(*topics, **settings.client_options(), enable_auto_commit=False)
-        self._newest: dict[TopicPartition, deque[Record]] = {}
-        self._next: dict[TopicPartition, int] = {}
+        self.partitions = list(partitions)
+        self._consumer = AIOKafkaConsumer(**settings.client_options(), enable_auto_commit=False)
+        self._newest: dict[TopicPartition, deque[Record]] = {tp: deque(maxlen=MOST_AT_ONCE) for tp in partitions}
+        self._next = dict.fromkeys(partitions, 0)
         self._arrived = asyncio.Condition()
         self._following: asyncio.Task[None] | None = None
-
-    @property
-    def partitions(self) -> list[TopicPartition]:
-        """All partitions of the topics."""
-        return list(self._next)
 
     async def start(self) -> None:
         """Connect and begin."""
         await self._consumer.start()
-        if not self._topics:
+        if not self.partitions:
             return
-        partitions = list(self._consumer.assignment())
-        self._next = dict(await self._consumer.end_offsets(partitions))
-        self._newest = {tp: deque(maxlen=MOST_AT_ONCE) for tp in partitions}
+        self._consumer.assign(self.partitions)
+        self._next = dict(await self._consumer.end_offsets(self.partitions))
         for tp, end in self._next.items():
             self._consumer.seek(tp, end)
         self._following = asyncio.create_task(self._follow(), name="follow broadcasts")
@@ -197,12 +206,19 @@ class _Follower:
             return None
         return [record for record in self._newest[tp] if start <= record.offset < end]
 
+    def take(self, tp: TopicPartition, records: Sequence[Record]) -> None:
+        """Keep the next records of a partition; should some be left out, those before are kept no longer."""
+        newest = self._newest[tp]
+        if records[0].offset != self._next[tp]:
+            newest.clear()
+        newest.extend(records)
+        self._next[tp] = records[-1].offset + 1
+
     async def _follow(self) -> None:
         try:
             while True:
                 for tp, fetched in (await self._consumer.getmany(timeout_ms=60_000)).items():
-                    self._newest[tp].extend(_records(self._settings, fetched))
-                    self._next[tp] = fetched[-1].offset + 1
+                    self.take(tp, list(_records(self._settings, fetched)))
                 async with self._arrived:
                     self._arrived.notify_all()
         finally:
