@@ -8,10 +8,12 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.alert import Alert, Time
+from alerts.calendars import LONGEST
+from alerts.durations import Duration
 
 
 class ChangeEvent(BaseModel):
-    """Something that was changed on purpose, and may be the cause of what follows.
+    """Something that is changed on purpose: it may be the cause of what follows, and is no fault while it lasts.
 
     Examples
     --------
@@ -28,6 +30,15 @@ class ChangeEvent(BaseModel):
     timestamp: Time = Field(description="When it took effect")
     summary: str = Field("", max_length=1024, description="What was changed, for people")
     by: str | None = Field(None, max_length=256, description="Who did it")
+    lasts: Duration | None = Field(
+        None,
+        gt=0,
+        le=LONGEST,
+        description="For so long alerts of the sources named by `source`, here also a glob, are muted; said again under"
+        " the same id, this one counts; without it, nothing is muted any more",
+    )
+    mute: bool = Field(True, description="With `lasts`: whether no alert begins meanwhile")
+    freeze: bool = Field(False, description="With `lasts`: whether nothing is learned meanwhile")
 
 
 class IncidentCommand(BaseModel):

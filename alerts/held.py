@@ -1,4 +1,4 @@
-"""What is held back of one source's alerts, and by what: feedback or a budget."""
+"""What is held back of one source's alerts, and by what: the calendar, feedback or a budget."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import msgspec
 
 from alerts.budget import Allowance, Budget
 
+CALENDAR = "calendar"
 FEEDBACK = "feedback"
 SOURCE_BUDGET = "source_budget"
 STREAM_BUDGET = "stream_budget"
-REASONS = (FEEDBACK, SOURCE_BUDGET, STREAM_BUDGET)
+REASONS = (CALENDAR, FEEDBACK, SOURCE_BUDGET, STREAM_BUDGET)
 """What may hold back an alert, in the order in which it is asked."""
+
+BUDGETS = (SOURCE_BUDGET, STREAM_BUDGET)
 
 ASK_AGAIN = 10.0
 """How many times as improbable what is held back must have become before the budgets are asked again."""
@@ -27,12 +30,15 @@ class Held(msgspec.Struct, array_like=True, frozen=True):
         Event time at which it was refused first.
     by
         What refused.
+    window
+        With the calendar, which window.
 
     """
 
     p_value: float
     since: float
     by: str
+    window: str | None = None
 
 
 class HeldBack:
@@ -91,15 +97,23 @@ class HeldBack:
         """What holds back an alert, of several the first that is asked; ``None`` if nothing is held."""
         return min((held.by for held in self._held.values()), key=REASONS.index, default=None)
 
+    @property
+    def windows(self) -> tuple[str, ...]:
+        """The calendar's windows that hold something back."""
+        return tuple(sorted({held.window for held in self._held.values() if held.window is not None}))
+
     def since(self, kind: str, now: float) -> float:
-        """Return since when a budget has held back an alert, or ``now``."""
-        held = self._by_budget(kind)
-        return now if held is None else held.since
+        """Return since when a budget or the calendar has held back an alert, or ``now``."""
+        held = self._held.get(kind)
+        return now if held is None or held.by == FEEDBACK else held.since
 
     def because_of_feedback(self, kind: str, p_value: float, now: float) -> None:
         """Note that feedback holds back an alert."""
-        held = self._held.get(kind)
-        self._held[kind] = Held(p_value, held.since if held is not None and held.by == FEEDBACK else now, FEEDBACK)
+        self._because_of(FEEDBACK, kind, p_value, now)
+
+    def because_of_calendar(self, kind: str, p_value: float, now: float, window: str) -> None:
+        """Note that a window of the calendar holds back an alert."""
+        self._because_of(CALENDAR, kind, p_value, now, window)
 
     def lets_fire(self, kind: str, p_value: float, fire_p: float, now: float) -> bool:
         """Say whether an alert may fire; of one that a budget holds back, only once it is much more improbable.
@@ -134,11 +148,15 @@ class HeldBack:
         if self._budget is not None and budget is not None:
             self._budget.restore(budget)
         limited = self._budget is not None or self._allowance is not None
-        self._held = {kind: one for kind, one in held.items() if limited or one.by == FEEDBACK}
+        self._held = {kind: one for kind, one in held.items() if limited or one.by not in BUDGETS}
 
     def _by_budget(self, kind: str) -> Held | None:
         held = self._held.get(kind)
-        return None if held is None or held.by == FEEDBACK else held
+        return held if held is not None and held.by in BUDGETS else None
+
+    def _because_of(self, by: str, kind: str, p_value: float, now: float, window: str | None = None) -> None:
+        held = self._held.get(kind)
+        self._held[kind] = Held(p_value, held.since if held is not None and held.by == by else now, by, window)
 
     def _refused_by(self, now: float, rarity: float) -> str | None:
         if self._budget is not None and not self._budget.allows(now, rarity):

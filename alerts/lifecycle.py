@@ -185,6 +185,14 @@ class Lifecycle:
                 self._put(kind, after, changes)
         return tuple(changes)
 
+    def excused(self, last: float, allowed: float) -> float:
+        """Return how many seconds the source may say nothing after ``last``, if it is usually ``allowed`` seconds.
+
+        A silence does not begin while alerts are muted; afterwards the source has as long as usual.
+        """
+        until = self._ruling.muted_until(last + allowed)
+        return allowed if until is None else until - last + allowed
+
     def silent(self, last: float, allowed: float) -> tuple[Alert, ...]:
         """Say that the source has sent nothing since ``last`` for longer than ``allowed`` seconds.
 
@@ -255,7 +263,7 @@ class Lifecycle:
                 self._step_kind(kind, strongest.get(kind), weighed, changes)
         firing = any(alert.state in LASTING for alert in (*self._alerts.values(), *changes))
         newly_held = tuple(by for kind, by in self._held.reasons.items() if kind not in before)
-        return Step(tuple(changes), firing, onset, self._held.reason, newly_held, weighed.notes)
+        return Step(tuple(changes), firing, onset, self._held.reason, newly_held, weighed.notes, self._held.windows)
 
     def _step_kind(self, kind: str, signal: SignalScore | None, weighed: Weighed, changes: list[Alert]) -> None:
         thresholds, verdict = self._policy.of(kind), None
@@ -340,7 +348,7 @@ class Lifecycle:
 
     def _urge(self, kind: str, thresholds: Thresholds, changes: list[Alert]) -> None:
         """Say an alert again that nobody acknowledges, or escalate it, when that is due."""
-        alert = self._alerts.get(kind)
+        alert = self._alerts.get(kind) if self._ruling.muted_by(self._now) is None else None
         again = None if alert is None else urged(alert, thresholds, self._now)
         if again is not None:
             self._put(kind, again, changes)
@@ -356,8 +364,15 @@ class Lifecycle:
         return self._ruling.stamped(changed(alert, state, alert.severity, self._now))
 
     def _may_fire(self, kind: str, p_value: float, thresholds: Thresholds) -> bool:
-        """Ask the budgets, of which a value outside of its valid range takes nothing."""
-        return kind == RANGE or self._held.lets_fire(kind, p_value, thresholds.fire_p, self._now)
+        """Ask the calendar, then the budgets, of which a value outside of its valid range takes nothing."""
+        window = self._ruling.muted_by(self._now)
+        if window is not None:
+            self._held.because_of_calendar(kind, p_value, self._now, window)
+            return False
+        if kind == RANGE:
+            self._held.release(kind)
+            return True
+        return self._held.lets_fire(kind, p_value, thresholds.fire_p, self._now)
 
     def _concerned(self, score: Score) -> set[str]:
         """Return the kinds of alerts that an event is part of."""

@@ -13,6 +13,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from alerts.alert import Alert, PolicyReference, Severity, Time
+from alerts.calendars import Window, muted_until
 from alerts.policy import Policy, Thresholds
 from detectors.score import Score, SignalScore, ValueExplanation
 
@@ -108,6 +109,9 @@ class PolicyDocument(Sources):
     kinds: dict[Word, Thresholds] = Field(default_factory=dict, description="Thresholds of single kinds, over these")
     values: dict[Word, ValidRange] = Field(default_factory=dict, description="Valid ranges, by name of the value")
     per_source_a_day: float | None = Field(None, gt=0, le=1000, description="Alert budget of each of the sources")
+    calendar: tuple[Window, ...] = Field(
+        (), description="Times in which its alerts are muted, and perhaps nothing is learned; all documents' count"
+    )
     owner: Word | None = Field(None, description="Whom its alerts are for; alerts carry it")
     runbook: Annotated[str, Field(min_length=1, max_length=1000)] | None = Field(
         None, description="Where it says what to do, a URL; alerts carry it"
@@ -166,6 +170,8 @@ class Ruling:
         Of the documents, lowest priority first.
     owner, runbook
         Whom alerts are for, and where it says what to do.
+    windows
+        Of the calendar, by the document's name and their own.
 
     """
 
@@ -174,6 +180,22 @@ class Ruling:
     versions: tuple[PolicyReference, ...] = ()
     owner: str | None = None
     runbook: str | None = None
+    windows: Mapping[str, Window] = field(default_factory=dict)
+
+    def muted_by(self, t: float) -> str | None:
+        """Return the name of the window that mutes alerts at an event time, ``None`` if none does."""
+        for name, window in self.windows.items():
+            if window.mute and window.end_of(t) is not None:
+                return name
+        return None
+
+    def muted_until(self, t: float) -> float | None:
+        """Return until when alerts are muted at an event time, ``None`` if they are not."""
+        return muted_until(self.windows, t) if self.windows else None
+
+    def is_frozen(self, t: float) -> bool:
+        """Say whether nothing is learned at an event time."""
+        return any(window.freeze and window.end_of(t) is not None for window in self.windows.values())
 
     def stamped(self, alert: Alert) -> Alert:
         """Return an alert that says what governs it."""
@@ -245,13 +267,15 @@ def rule(configured: Policy, versions: Iterable[PolicyVersion]) -> Ruling:
     documents = [(one.policy, one.version) for one in versions if one.policy is not None]
     documents.sort(key=lambda pair: (pair[0].priority, pair[0].name))
     policy, values = configured, dict[str, ValidRange]()
+    windows: dict[str, Window] = {}
     owner = runbook = None
     for document, _ in documents:
         policy = _laid_over(policy, document)
         values |= document.values
+        windows |= {f"{document.name}/{window.name}": window for window in document.calendar}
         owner, runbook = document.owner or owner, document.runbook or runbook
     references = tuple(PolicyReference(name=document.name, version=version) for document, version in documents)
-    return Ruling(policy, values, references, owner, runbook)
+    return Ruling(policy, values, references, owner, runbook, windows)
 
 
 def present(versions: Iterable[PolicyVersion]) -> dict[str, PolicyVersion]:

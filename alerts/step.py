@@ -21,12 +21,15 @@ class Step(msgspec.Struct, frozen=True):
         of the policy's highest ``fire_p``, if it stands out from the events before it, else 0. So it is 0 while an
         anomaly goes on, whether or not it was worth an alert.
     held
-        What holds back an alert that would go on now: ``feedback``, ``source_budget`` or ``stream_budget``, of several
-        the first of these; ``None`` if nothing is held. What ``feedback`` says of the labels tells why.
+        What holds back an alert that would go on now: ``calendar``, ``feedback``, ``source_budget`` or
+        ``stream_budget``, of several the first of these; ``None`` if nothing is held. What ``feedback`` says of the
+        labels tells why.
     newly_held
         What holds something back from this event on, once for each alert.
     feedback
         What people's labels on like events did here, to signals that are worth an alert and to others.
+    windows
+        The calendar's windows that hold something back, as ``policy/window``.
 
     """
 
@@ -36,6 +39,7 @@ class Step(msgspec.Struct, frozen=True):
     held: str | None = None
     newly_held: tuple[str, ...] = ()
     feedback: tuple[AlertFeedback, ...] = ()
+    windows: tuple[str, ...] = ()
 
 
 NOTHING = Step((), False, 0.0)

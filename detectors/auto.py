@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -32,6 +33,7 @@ from detectors.judgement import (
 from detectors.judgement import KINDS as VALUE_KINDS
 from detectors.score import Explanations, Score, SignalScore, ValueExplanation, anomaly_score
 from detectors.signals import arrival
+from detectors.signals.arrival import arrive
 from detectors.signals.joint import KIND as JOINT
 from detectors.signals.joint import Joint
 from detectors.warm_up import WARM_UP, warm_up
@@ -146,13 +148,21 @@ class Auto(Detector):
 
         The service never asks this: it costs a copy of the state; ``process_one`` costs none.
         """
-        copy = Auto(self.timezone)
-        copy.restore(self.snapshot())
-        return copy.process_one(x, t).anomaly_score
+        return self.copy().process_one(x, t).anomaly_score
 
     def learn_one(self, x: Mapping[str, float], t: float | None = None) -> None:
         """Learn from an event."""
         self.process_one(x, t)
+
+    def copy(self) -> Self:
+        """Return another detector that has learned the same."""
+        other = type(self)(self.timezone)
+        other.restore(self.snapshot())
+        return other
+
+    def arrived(self, t: float) -> None:
+        """Note that an event came, and when."""
+        self._silent_after = arrive(self._source["arrival"], t)
 
     def silent_after(self) -> float | None:
         """Seconds without an event after which this source counts as silent; ``None`` while unknown."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import abc
+import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from river.base import AnomalyDetector
@@ -32,6 +33,29 @@ class Detector(AnomalyDetector):
             Event time, epoch seconds. ``None`` counts events one second apart.
 
         """
+
+    def watch_one(self, x: Mapping[str, float], t: float | None = None) -> Score:
+        """Score and explain an event, and learn nothing of it but that it came.
+
+        For times in which what happens is not normal. It costs a copy of the state.
+
+        Parameters
+        ----------
+        x, t
+            As for ``process_one``.
+
+        """
+        score = self.copy().process_one(x, t)
+        if t is not None:
+            self.arrived(t)
+        return score
+
+    def copy(self) -> Self:
+        """Return another detector that has learned the same."""
+        return copy.deepcopy(self)
+
+    def arrived(self, t: float) -> None:
+        """Note that an event came: after a time in which nothing is learned there is no gap."""
 
     def silent_after(self) -> float | None:
         """Seconds without an event after which this source counts as silent; ``None`` while unknown."""

@@ -22,6 +22,7 @@ from detectors.forest import Forest
 from detectors.river_forest import pickled
 from detectors.score import Explanations, Score, SignalScore, ValueExplanation, anomaly_score
 from detectors.signals import arrival
+from detectors.signals.arrival import arrive
 from detectors.signals.mean import mean, scale
 
 FORMAT = 2
@@ -75,8 +76,12 @@ class RiverDetector(Detector):
     def learn_one(self, x: Mapping[str, float], t: float | None = None) -> None:
         """Learn from an event."""
         if t is not None:
-            self._silent_after = _arrive(self._arrival, t)
+            self._silent_after = arrive(self._arrival, t)
         self._learn(x)
+
+    def arrived(self, t: float) -> None:
+        """Note that an event came, and when."""
+        self._silent_after = arrive(self._arrival, t)
 
     def process_one(self, x: Mapping[str, float], t: float | None = None) -> Score:
         """Score an event, calibrate the score, then learn from it."""
@@ -214,16 +219,9 @@ def _excess(state: Any, score: float) -> float:
 
 
 @compiled
-def _arrive(arrivals: Any, t: float) -> float:
-    """Learn when an event arrives; return how long silence is usual from now on."""
-    arrival.process(arrivals[0], 0.0, t)
-    return arrival.silent_after(arrivals[0])
-
-
-@compiled
 def _calibrated(excesses: Any, arrivals: Any, score: float, t: float) -> tuple[float, float]:
     """Return the p-value of a raw score, and how long silence is usual after its event; learn both."""
-    return min(1.0, _excess(excesses[0], score)), _arrive(arrivals, t)
+    return min(1.0, _excess(excesses[0], score)), arrive(arrivals, t)
 
 
 def prepare() -> None:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from alerts.happening import ChangeEvent
 from alerts.policies import PolicyVersion
 from streams.processor import Record
 from streams.schemas import CommandEvent, EventLimits, LabelEvent, TelemetryEvent, TransactionEvent
@@ -52,7 +53,8 @@ class Rejected:
 E = TypeVar("E", bound=BaseModel)
 
 _ADAPTERS: dict[type[BaseModel], TypeAdapter[Any]] = {
-    model: TypeAdapter(model) for model in (TelemetryEvent, TransactionEvent, LabelEvent, PolicyVersion, CommandEvent)
+    model: TypeAdapter(model)
+    for model in (TelemetryEvent, TransactionEvent, LabelEvent, PolicyVersion, CommandEvent, ChangeEvent)
 }
 
 _REASONS = {

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from alerts.happening import ChangeEvent
+from alerts.planned import CHANGE, planned
 from alerts.policies import PolicyVersion, Ruling, present, rule
 from alerts.policy import Policy
 from detectors.base import SnapshotError
@@ -19,12 +21,15 @@ from streams.schemas import EventLimits
 from streams.settling import SETTLING
 from streams.state_keys import reserved
 
-TOPIC = "policies"
+TOPIC, CHANGES = "policies", "changes"
 KEY = reserved("policies")
 FORMAT = 1
 
 KEPT_VERSIONS = 32
 """Versions of one document that are kept in the state; a replay begins at the last checkpoint, and needs one or two."""
+
+KEPT_CHANGES = 256
+"""Planned changes that are kept in the state."""
 
 
 class Governed(Protocol):
@@ -59,7 +64,7 @@ class _Era:
 
 
 class PolicyBook:
-    """Every version that was applied, and from when on it counts.
+    """Every version that was applied, and every change that was planned, and from when on it counts.
 
     A version counts for the events of a source once a record of it was produced ``SETTLING`` seconds later than the
     version. So it makes no difference how early it was read, and a replay decides each event under the same versions
@@ -82,6 +87,8 @@ class PolicyBook:
         The versions; none while nobody has applied any.
     beneath
         What governs a source that no document is about.
+    freezes
+        Whether any of them says that nothing is learned for some time.
 
     Examples
     --------
@@ -110,12 +117,14 @@ class PolicyBook:
         self._divide()
 
     def absorb(self, records: Sequence[Record]) -> Iterator[tuple[Record, Rejected]]:
-        """Take in records of the topic, and yield those that cannot be taken; what was before them goes on."""
+        """Take in records of both topics, and yield those that cannot be taken; what was before them goes on."""
         changed = False
         for record in unread(records, self.absorbed):
-            version = decode(PolicyVersion, record.value, self._limits)
+            version = self._said_in(record)
             if isinstance(version, Rejected):
                 yield record, version
+                continue
+            if version is None:
                 continue
             after = record.timestamp + SETTLING if record.timestamp >= 0 else -math.inf
             self.applied.append(_Applied(after, record.offset, version.encode()))
@@ -123,6 +132,17 @@ class PolicyBook:
         if changed:
             self._forget_old()
             self._divide()
+
+    def _said_in(self, record: Record) -> PolicyVersion | Rejected | None:
+        """Return the version that a record holds; ``None`` for a change that mutes nothing, and never has."""
+        if record.topic != CHANGES:
+            return decode(PolicyVersion, record.value, self._limits)
+        change = decode(ChangeEvent, record.value, self._limits)
+        if isinstance(change, Rejected):
+            return change
+        version = planned(change)
+        known = any(one.name == version.name for one in self._versions.values())
+        return version if known or version.policy is not None else None
 
     def govern(self, source: Governed, heard: float) -> None:
         """Let a source be under what is in force at an event.
@@ -163,6 +183,8 @@ class PolicyBook:
         """Find the times between which the same versions are in force."""
         versions = {one.value: self._versions.get(one.value) or _version(one) for one in self.applied}
         self._versions = versions
+        policies = [one.policy for one in versions.values() if one.policy is not None]
+        self.freezes = any(window.freeze for policy in policies for window in policy.calendar)
         applied = sorted(self.applied, key=lambda one: (one.counts_after, one.offset))
         self._beginnings = sorted({one.counts_after for one in applied})
         self._eras = [_Era([])]
@@ -173,6 +195,9 @@ class PolicyBook:
         kept: dict[str, list[_Applied]] = {}
         for one in self.applied:
             kept.setdefault(_version(one).name, []).append(one)
+        changes = [name for name in kept if name.startswith(CHANGE)]
+        for name in changes[:-KEPT_CHANGES]:
+            del kept[name]
         self.applied = sorted((one for found in kept.values() for one in found[-KEPT_VERSIONS:]), key=_offset)
 
     def _restore(self, stored: bytes) -> None:

@@ -70,9 +70,11 @@ class ScoreRecord(msgspec.Struct, omit_defaults=True):
     prior
         Version of what its peers had learned when the source began; left out if it began from nothing.
     held
-        What holds back an alert that would go on now: ``feedback``, if a label says that the like is no anomaly;
-        ``source_budget`` or ``stream_budget``, if too many have begun today. Of several the first of these. Left out if
-        nothing is held back.
+        What holds back an alert that would go on now: ``calendar``, if alerts are muted; ``feedback``, if a label says
+        that the like is no anomaly; ``source_budget`` or ``stream_budget``, if too many have begun today. Of several
+        the first of these. Left out if nothing is held back.
+    windows
+        The calendar's windows that hold something back, as ``policy/window``.
     signals
         What each signal found, most significant first, with its approximate start.
     values
@@ -98,6 +100,7 @@ class ScoreRecord(msgspec.Struct, omit_defaults=True):
     prior: int | None = None
     held: str | None = None
     feedback: list[FeedbackRecord] = []
+    windows: tuple[str, ...] = ()
 
 
 ScoreSink = Callable[[Record, Score, Step], None]
@@ -156,5 +159,6 @@ def score_output(
         prior,
         step.held,
         [FeedbackRecord(f.effect, f.label, f.by, iso(f.at), f.kind, f.name, f.sentence) for f in step.feedback],
+        step.windows,
     )
     return Output("scores", source.encode(), msgspec.json.encode(value), TYPE, record)

@@ -53,8 +53,8 @@ class Silences:
         self._far: set[str] = set()  # those whose note is only of when they are forgotten
         self._looked_at: str | None = ""
 
-    def allowed(self, source: Source, silent_after: float | None) -> float | None:
-        """Return how many seconds a source may say nothing, ``None`` while unknown.
+    def allowed(self, source: Source, silent_after: float | None, last: float) -> float | None:
+        """Return how many seconds a source may say nothing, ``None`` while unknown; longer while alerts are muted.
 
         Parameters
         ----------
@@ -62,9 +62,14 @@ class Silences:
             The source.
         silent_after
             What its detector says, now or at an event.
+        last
+            Time of its newest event, now or then.
 
         """
-        return None if silent_after is None else max(silent_after, self._least, source.lifecycle.tolerated_silence)
+        if silent_after is None:
+            return None
+        usual = max(silent_after, self._least, source.lifecycle.tolerated_silence)
+        return source.lifecycle.excused(last, usual)
 
     def forgets(self, source: Source, produced_at: float) -> bool:
         """Say whether a source had been silent for so long, when a record of it was produced, that it is forgotten."""
@@ -99,6 +104,11 @@ class Silences:
                 self._note(name, seen, said=seen.is_silent)
             else:
                 source = self._sources.read(name)
+                allowed = self.allowed(source, source.detector.silent_after(), source.newest)
+                excused = source.heard + (allowed or 0.0)
+                if excused >= now and not self.is_to_go(source, now):
+                    self._note(name, source, said=False, at_least=excused)
+                    continue
                 yield source
                 if self._sources.in_memory(name) is source:
                     self._note(name, source, said=True, at_least=now)

@@ -21,8 +21,8 @@ from streams.codec import Reason, Rejected, misplaced, mistimed
 from streams.dead_letters import dead_letter
 from streams.kept_states import KeptStates
 from streams.peers import PeerSettings
+from streams.policy_book import CHANGES, PolicyBook
 from streams.policy_book import TOPIC as POLICIES
-from streams.policy_book import PolicyBook
 from streams.processor import Output, Record, Result
 from streams.readings import Reading, ReadingDecoder
 from streams.schemas import EventLimits
@@ -109,7 +109,7 @@ class TelemetryProcessor:
 
     """
 
-    broadcasts: tuple[str, ...] = (LABELS, POLICIES, COMMANDS)
+    broadcasts: tuple[str, ...] = (LABELS, POLICIES, CHANGES, COMMANDS)
 
     def __init__(
         self,
@@ -151,15 +151,16 @@ class TelemetryProcessor:
         return result
 
     def absorb(self, records: Sequence[Record]) -> Result:
-        """Take in labels and commands, which a source takes when it has reached their time, and policies.
+        """Take in labels and commands, which a source takes when it has reached their time, policies and changes.
 
-        A policy or command that cannot be read is told by the partition of the same number, once for all.
+        What cannot be read is told by the partition of the same number, once for all.
         """
         result = Result()
         said = {topic: [record for record in records if record.topic == topic] for topic in self.broadcasts}
         for source in self._labels.absorb(said[LABELS]):
             self._sources.change(source.name)
-        for record, wrong in chain(self._policies.absorb(said[POLICIES]), self._commands.absorb(said[COMMANDS])):
+        governing = [*said[POLICIES], *said[CHANGES]]
+        for record, wrong in chain(self._policies.absorb(governing), self._commands.absorb(said[COMMANDS])):
             if record.partition == self._partition:
                 self._reject(record, wrong, result)
         return result
@@ -175,7 +176,7 @@ class TelemetryProcessor:
             cause = Record(STREAM, self._partition, source.offset, source.heard, None, None)
             if not self._silences.is_to_go(source, now):
                 self._sources.change(source.name)
-                allowed = self._silences.allowed(source, source.detector.silent_after()) or 0.0
+                allowed = self._silences.allowed(source, source.detector.silent_after(), source.newest) or 0.0
                 self._publish(source, source.lifecycle.silent(source.newest, allowed), cause, result)
             elif not self._sources.has_changed(source.name):
                 # Only what a checkpoint covers is deleted: after a crash, its records must not come again.
@@ -309,8 +310,10 @@ class TelemetryProcessor:
         silent_after = source.detector.silent_after()
         if not source.events:
             self._across.welcome(source, event, self._make_detector)
+        frozen = self._policies.freezes and self._policies.ruling(source.name, heard).is_frozen(time)
+        take = source.detector.watch_one if frozen else source.detector.process_one
         try:
-            score = source.detector.process_one(event.values, time)
+            score = take(event.values, time)
         except Exception as error:
             refused = Rejected(Reason.DETECTOR_ERROR, f"the detector failed: {type(error).__name__}: {error}")
             self._reject(record, refused, result)
@@ -364,7 +367,7 @@ class TelemetryProcessor:
 
     def _learn_labels(self, taken: _Taken, result: Result) -> None:
         source = taken.source
-        near = max(USUALLY_NEAR, self._silences.allowed(source, taken.silent_after) or 0.0)
+        near = max(USUALLY_NEAR, self._silences.allowed(source, taken.silent_after, taken.newest) or 0.0)
         self._ids.touch(source.name)
         for label in take_due(source, max(taken.newest, taken.time), taken.heard):
             outcome, changes = source.lifecycle.judge(taken.time, label, near)
@@ -373,7 +376,7 @@ class TelemetryProcessor:
 
     def _end_silence(self, taken: _Taken, result: Result) -> None:
         source = taken.source
-        allowed = self._silences.allowed(source, taken.silent_after)
+        allowed = self._silences.allowed(source, taken.silent_after, taken.newest)
         silent = allowed is not None and taken.time - taken.newest > allowed
         if silent and allowed is not None:
             self._publish(source, source.lifecycle.silent(taken.newest, allowed), taken.record, result)

@@ -68,7 +68,7 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
         ("telemetry", "readings of sources, in", kept(settings.input_retention_days)),
         ("transactions", "transactions of accounts, in", kept(settings.input_retention_days)),
         ("labels", "the truth about transactions, events and alerts, in", kept(settings.label_retention_days)),
-        ("changes", "deploys and other changes made on purpose, in", kept(settings.label_retention_days)),
+        ("changes", "deploys and other changes made on purpose, in", kept(settings.label_retention_days) | broker_time),
         ("policies", "versions of policies, in", compacted | broker_time),
         ("commands", "what people say to alerts and incidents, in", kept(settings.label_retention_days) | broker_time),
         ("silences", "what is not to be told for a time, in", compacted),

@@ -50,6 +50,13 @@ def silent_after(state: Any) -> float:
     return float(state.gap * max(score_at(state.calibration, SILENT_P), LEAST_GAPS))
 
 
+@compiled
+def arrive(states: Any, t: float) -> float:
+    """Learn when an event arrives; return how long silence is usual from now on, in seconds, 0 while unknown."""
+    process(states[0], 0.0, t)
+    return silent_after(states[0])
+
+
 class Arrival(Signal):
     """Time between an event and the one before it, in units of the usual gap.
 
@@ -77,6 +84,10 @@ class Arrival(Signal):
         signals = tuple(SignalScore(signal.kind, signal.p_value) for signal in score.signals)
         values = {name: ValueExplanation(value, None, None, None, 1.0 / len(x)) for name, value in x.items()}
         return Score(score.p_value, score.anomaly_score, signals, values)
+
+    def arrived(self, t: float) -> None:
+        """Note that an event came, and when."""
+        self.process_one({}, t)
 
     def silent_after(self) -> float | None:
         """Seconds without an event after which this source counts as silent; ``None`` while unknown."""

@@ -32,9 +32,10 @@ def silence_in(record: Record) -> Silence | Rejected:
     return found
 
 
-def change_in(record: Record) -> ChangeEvent | Rejected:
-    """Return the change that a record holds."""
-    return _decoded(ChangeEvent, record.value or b"")
+def change_in(record: Record) -> ChangeEvent | None:
+    """Return the change that a record holds; what cannot be read, the workers tell."""
+    change = _decoded(ChangeEvent, record.value or b"")
+    return None if isinstance(change, Rejected) else change
 
 
 def incident_command_in(record: Record) -> IncidentCommand | None:

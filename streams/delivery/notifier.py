@@ -207,9 +207,8 @@ class Notifier:
                 if self._settings.tell != "incidents":
                     self._dispatcher.take(self._now, found)
         elif record.topic == "changes":
-            found = change_in(record)
-            if not isinstance(found, Rejected):
-                entries += self._said(self._desk.take(found, self._now))
+            change = change_in(record)
+            entries += self._said(() if change is None else self._desk.take(change, self._now))
         elif record.topic == "commands":
             command = incident_command_in(record)
             entries += self._said(() if command is None else self._desk.take(command, self._now))

@@ -94,3 +94,17 @@ def test_an_event_without_values_is_borne(make):
     score = detector.process_one({}, 60.0 * 50)
     assert 0.0 < score.p_value <= 1.0
     assert not score.values
+
+
+@every_detector
+def test_what_is_only_watched_is_scored_like_any_other_and_not_learned(make):
+    watching, learning = make(), make()
+    for t, x in events(400):
+        watching.process_one(x, t)
+        learning.process_one(x, t)
+    usual = list(events(460))[400:]
+    first = watching.watch_one({name: 10.0 * value for name, value in usual[0][1].items()}, usual[0][0])
+    assert first == learning.process_one({name: 10.0 * value for name, value in usual[0][1].items()}, usual[0][0])
+    scores = [watching.watch_one(x, t) for t, x in usual[1:]]
+    assert watching.score_one(*reversed(usual[1])) == watching.score_one(*reversed(usual[1]))
+    assert min(score.p_value for score in scores) > 1e-6, "no gap is seen where events came and were only watched"
