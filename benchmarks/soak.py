@@ -27,6 +27,7 @@ PARTITIONS = 4
 PAYMENTS_PER_SECOND = 20
 EVENTS_TO_FIND_THE_RATE = 200_000
 LOOK_SECONDS = 10.0
+BACK_SECONDS = 30 * 86_400.0
 MEGABYTE = 1024 * 1024
 
 
@@ -101,7 +102,7 @@ class Soak:
 def soak(minutes: float, share: float) -> Soak:
     """Find the highest rate, then give a share of it for so long."""
     with EmbeddedKafka() as broker, fleet(broker, "soak", PARTITIONS) as worker:
-        load = Load(worker.kafka, PARTITIONS)
+        load = Load(worker.kafka, PARTITIONS, BACK_SECONDS)
         highest = _highest_rate(worker, load)
         before = _look(worker, 0.0)
         looks, sent, paid = [], 0, 0
@@ -174,6 +175,9 @@ def main() -> None:
     options = parser.parse_args()
     found = soak(options.minutes, options.share)
     print(found.report())
+    if found.scored < found.sent or found.decided < found.paid:
+        print("not every event was scored and every transaction decided: this run says nothing", file=sys.stderr)
+        sys.exit(1)
     if options.plot is not None:
         found.plot(options.plot)
     if options.json:

@@ -166,10 +166,13 @@ class Load:
         How to reach Kafka.
     partitions
         Of the topics.
+    back
+        Seconds before now at which the first event was. At thousands of events a second their time goes faster than the
+        clock, and what is ahead of that is refused.
 
     """
 
-    def __init__(self, kafka: KafkaSettings, partitions: int) -> None:
+    def __init__(self, kafka: KafkaSettings, partitions: int, back: float = 12 * 3600.0) -> None:
         from confluent_kafka import Producer  # noqa: PLC0415 - an optional extra
 
         self.partitions, self.kafka = partitions, kafka
@@ -181,7 +184,7 @@ class Load:
                 "log_level": 0,
             }
         )
-        self._next = time.time() - 12 * 3600
+        self._next = time.time() - back
         self._lots = 0
 
     def make(self, count: int) -> list[tuple[int, bytes, bytes]]:
