@@ -51,7 +51,8 @@ class Window(BaseModel):
         None, max_length=1000, description="When it comes again: a recurrence rule of iCalendar (RFC 5545)"
     )
     holidays: str | None = Field(
-        None, description="In place of `start`: the public holidays of a country, or of a part of one, as `DE` or `DE-BY`"
+        None,
+        description="In place of `start`: the public holidays of a country, or of a part of one, as `DE` or `DE-BY`",
     )
     timezone: str = Field("UTC", description="By whose clocks, as `Europe/Berlin`")
     mute: bool = Field(True, description="Whether no alert begins in it")

@@ -109,6 +109,7 @@ class PolicyBook:
         self.absorbed: Offsets = {}
         self.applied: list[_Applied] = []
         self._versions: dict[bytes, PolicyVersion] = {}
+        self._planned: set[str] = set()
         self.beneath = Ruling(configured)
         self._rulings: dict[tuple[bytes, ...], Ruling] = {(): self.beneath}
         if (stored := states.get(KEY)) is not None:
@@ -141,8 +142,10 @@ class PolicyBook:
         if isinstance(change, Rejected):
             return change
         version = planned(change)
-        known = any(one.name == version.name for one in self._versions.values())
-        return version if known or version.policy is not None else None
+        if version.policy is None and version.name not in self._planned:
+            return None
+        self._planned.add(version.name)
+        return version
 
     def govern(self, source: Governed, heard: float) -> None:
         """Let a source be under what is in force at an event.
@@ -183,6 +186,7 @@ class PolicyBook:
         """Find the times between which the same versions are in force."""
         versions = {one.value: self._versions.get(one.value) or _version(one) for one in self.applied}
         self._versions = versions
+        self._planned = {one.name for one in versions.values() if one.name.startswith(CHANGE)}
         policies = [one.policy for one in versions.values() if one.policy is not None]
         self.freezes = any(window.freeze for policy in policies for window in policy.calendar)
         applied = sorted(self.applied, key=lambda one: (one.counts_after, one.offset))
