@@ -4,7 +4,8 @@ A transaction changes the state of its account, of its counterparty and of the s
 writes them one after another, so a crash may leave some of them new and others old; a replay from there would
 compute with a past that never was. Therefore every value carries the number of its checkpoint and the value
 before it. A checkpoint begins with its number, and the commit value, written last, says that it is complete. What a
-torn checkpoint left is passed over, also when later ones are complete that did not write it anew.
+torn checkpoint left is passed over, also when later ones are complete that did not write it anew. A key that is gone is
+deleted by the checkpoint after, when nothing can need it any more; until then the commit value tells that it is gone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class _Stored(msgspec.Struct, array_like=True, frozen=True):
     checkpoint: int
     state: bytes
     before: bytes | None
+    gone: tuple[str, ...] = ()
 
 
 class AtomicStates:
@@ -50,9 +52,9 @@ class AtomicStates:
     def __init__(self, states: Mapping[str, bytes], commit_key: str) -> None:
         self._states = states
         self._commit_key = commit_key
-        self._doomed: dict[str, None] = {}
         self._written = 0
         commit = self._stored(commit_key)
+        self._doomed = dict.fromkeys(commit.gone if commit else ())
         self._complete = commit.checkpoint if commit else 0
         torn_before = msgspec.msgpack.decode(commit.before, type=list[int]) if commit and commit.before else []
         begun = self._stored(_begun_key(commit_key))
@@ -64,7 +66,7 @@ class AtomicStates:
     def get(self, key: str) -> bytes | None:
         """Return a key's state as of the last complete checkpoint."""
         stored = self._stored(key)
-        if stored is None:
+        if stored is None or key in self._doomed:
             return None
         whole = stored.checkpoint <= self._complete and stored.checkpoint not in self._torn
         return stored.state if whole else stored.before
@@ -76,10 +78,7 @@ class AtomicStates:
                 yield key, state
 
     def checkpoint(self, changes: Iterable[Change], commit: bytes) -> Iterator[tuple[str, bytes | None]]:
-        """Lay out a checkpoint; its values must be stored in this order.
-
-        A key that is gone is deleted one checkpoint later, when nothing can need it any more.
-        """
+        """Lay out a checkpoint; its values must be stored in this order."""
         doomed, self._doomed = self._doomed, {}
         self.was_stored()
         number, self._next = self._next, self._next + 1
@@ -94,7 +93,8 @@ class AtomicStates:
         for key in doomed:
             yield key, None
         self._written = number
-        yield self._commit_key, msgspec.msgpack.encode(_Stored(number, commit, msgspec.msgpack.encode(self._torn)))
+        torn = msgspec.msgpack.encode(self._torn)
+        yield self._commit_key, msgspec.msgpack.encode(_Stored(number, commit, torn, tuple(self._doomed)))
 
     def was_stored(self) -> None:
         """Take the last checkpoint that was laid out for complete; whoever begins the next one has stored it too."""

@@ -33,20 +33,15 @@ class AwaitingLabels:
         Number of transactions above which the oldest are given up.
     states
         Where they were stored.
-    first
-        Offset of the oldest that still waited at the last checkpoint: what it gave up is deleted by the next one only.
 
     """
 
-    def __init__(self, seconds: float, limit: int, states: AtomicStates, first: int = 0) -> None:
+    def __init__(self, seconds: float, limit: int, states: AtomicStates) -> None:
         self._seconds = seconds
         self._limit = limit
-        found = [
-            (msgspec.msgpack.decode(state, type=Awaiting), key.removeprefix("awaiting/"))
-            for key, state in states.items("awaiting/")
-        ]
+        found = [(msgspec.msgpack.decode(state, type=Awaiting), key) for key, state in states.items("awaiting/")]
         found.sort(key=lambda item: item[0].offset)
-        self._by_id = {transaction_id: awaiting for awaiting, transaction_id in found if awaiting.offset >= first}
+        self._by_id = {key.removeprefix("awaiting/"): awaiting for awaiting, key in found}
         self._stored_labels = {
             key.removeprefix("labelled/"): msgspec.msgpack.decode(state, type=bool)
             for key, state in states.items("labelled/")
@@ -58,15 +53,10 @@ class AwaitingLabels:
         self._stored = set(self._by_id)
         self._added: dict[str, None] = {}
         self._labelled: dict[str, None] = {}
-        self._removed = [transaction_id for awaiting, transaction_id in found if awaiting.offset < first]
+        self._removed: list[str] = []
 
     def __len__(self) -> int:
         return len(self._by_id)
-
-    @property
-    def first(self) -> int | None:
-        """Offset of the oldest, ``None`` if there is none."""
-        return self._by_id[self._oldest[0]].offset if self._oldest else None
 
     def get(self, transaction_id: str) -> Awaiting | None:
         """Return a transaction that has been decided not long ago."""
@@ -105,9 +95,9 @@ class AwaitingLabels:
         """
         for transaction_id in self._removed:
             self._stored.discard(transaction_id)
-            self._stored_labels.pop(transaction_id, None)
             yield f"awaiting/{transaction_id}", None, None
-            yield f"labelled/{transaction_id}", None, None
+            if self._stored_labels.pop(transaction_id, None) is not None:
+                yield f"labelled/{transaction_id}", None, None
         for transaction_id in self._added:
             yield f"awaiting/{transaction_id}", msgspec.msgpack.encode(self._by_id[transaction_id]), None
         for transaction_id in self._labelled:

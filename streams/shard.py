@@ -44,7 +44,7 @@ class LabelSettings(BaseModel):
     across_partitions: bool = Field(
         True,
         description="Whether a label counts for its counterparty in all partitions, not only in that of its payment. "
-        "Better decisions, but not yet exact: after a crash some may differ from those of a run without one.",
+        "Better decisions, for which each worker reads all payments.",
     )
 
 
@@ -86,7 +86,6 @@ class _ShardState(msgspec.Struct, array_like=True, frozen=True):
     absorbed: list[tuple[str, int, int]]
     elsewhere: ElsewhereState
     model: bytes
-    first_awaiting: int = 0
 
 
 class Shard:
@@ -118,9 +117,7 @@ class Shard:
             COUNTERPARTY_BYTES,
         )
         saved = None if self._states.commit is None else decode_state(self._states.commit, _ShardState, 2)
-        self.awaiting = AwaitingLabels(
-            labels.wait_seconds, labels.wait_limit, self._states, saved.first_awaiting if saved else 0
-        )
+        self.awaiting = AwaitingLabels(labels.wait_seconds, labels.wait_limit, self._states)
         self.elsewhere = PaymentsElsewhere(
             labels.wait_seconds, labels.wait_limit, self._states, saved.elsewhere if saved else None
         )
@@ -172,7 +169,6 @@ class Shard:
         self._covered = covered
         absorbed = [(topic, partition, offset) for (topic, partition), offset in sorted(self.absorbed.items())]
         elsewhere = list(self.elsewhere.changes())
-        first_awaiting = self.awaiting.first
         commit = _ShardState(
             2,
             self.offset,
@@ -181,7 +177,6 @@ class Shard:
             absorbed,
             self.elsewhere.state(),
             self.model.snapshot(),
-            self.offset + 1 if first_awaiting is None else first_awaiting,
         )
         changed = chain(
             self._with_before(ACCOUNT, self.accounts.changes()),

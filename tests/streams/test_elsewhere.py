@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.processor import Record
 from streams.transactions import TransactionProcessor, TransactionSettings
-from tests.crashes import store, with_a_torn_checkpoint
+from tests.crashes import by_offset, over_several_lives, store, with_a_torn_checkpoint
 from tests.streams.town import SETTINGS, batches, decisions, heard_by, payments, play, uninterrupted
 
 DAY = 86_400.0
@@ -31,10 +31,10 @@ def payment(partition: int, offset: int, day: float, **fields: Any) -> Record:
     return Record("transactions", partition, offset, time, account.encode(), json.dumps(event).encode())
 
 
-def label(offset: int, name: str, fraud: bool, day: float) -> Record:
-    time = START + day * DAY
-    value = json.dumps({"id": name, "label": fraud, "timestamp": time})
-    return Record("labels", 0, offset, time, name.encode(), value.encode())
+def label(offset: int, name: str, fraud: bool, day: float, produced_at: float | None = None) -> Record:
+    value = json.dumps({"id": name, "label": fraud, "timestamp": START + day * DAY})
+    produced = START + (day if produced_at is None else produced_at) * DAY
+    return Record("labels", 0, offset, produced, name.encode(), value.encode())
 
 
 def score(heard: list[Record], day: float = 10.0, wait_limit: int = 1000) -> float:
@@ -117,6 +117,45 @@ def test_a_checkpoint_torn_at_any_place_loses_and_repeats_nothing(
         work[0] = work[0][0], heard_by(1)
     kept = with_a_torn_checkpoint(new, work, crash_at, cut, checkpoint_every)
     assert kept == list(uninterrupted(1))
+
+
+PAID = st.lists(st.tuples(st.sampled_from((0, 1)), st.sampled_from(("shop", "kiosk"))), min_size=5, max_size=40)
+SAID = st.lists(
+    st.tuples(st.floats(0, 20), st.integers(0, 39), st.booleans(), st.sampled_from((0.0, 1.5, 4.0))), max_size=20
+)
+
+
+@given(
+    paid=PAID, said=SAID, sizes=st.lists(st.integers(1, 6), min_size=1, max_size=8), ahead=st.floats(0, 9), data=st.data()
+)
+@settings(max_examples=100, deadline=None)
+def test_after_any_crashes_every_payment_is_decided_as_it_was(
+    paid: list[tuple[int, str]],
+    said: list[tuple[float, int, bool, float]],
+    sizes: list[int],
+    ahead: float,
+    data: st.DataObject,
+) -> None:
+    """Labels may come before their payment, be corrected, or come when nobody waits for them any more."""
+    payments = [payment(at, i, i / 2, transaction_id=f"t{i}", counterparty=shop) for i, (at, shop) in enumerate(paid)]
+    labels = [
+        label(offset, f"t{i}", fraud, day + after, produced_at=day)
+        for offset, (day, i, fraud, after) in enumerate(sorted(said))
+    ]
+    own = [record for record in payments if record.partition == 0]
+    heard = labels + [record for record in payments if record.partition == 1]
+    settings = TransactionSettings.model_validate({"labels": {"wait_seconds": 5 * DAY}})
+    undisturbed = TransactionProcessor(settings, 0)
+    undisturbed.absorb(heard)
+    expected = by_offset(undisturbed.process(own).outputs)
+
+    def known_at(time: float) -> list[Record]:
+        return [record for record in heard if record.timestamp < time + ahead * DAY]
+
+    found = over_several_lives(lambda states: TransactionProcessor(settings, 0, states), own, known_at, sizes, data)
+    assert {offset: outputs for offset, outputs in found.items() if outputs} == {
+        offset: outputs for offset, outputs in expected.items() if offset in found
+    }
 
 
 def test_what_is_stored_of_payments_that_are_over_is_deleted() -> None:
