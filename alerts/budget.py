@@ -17,6 +17,9 @@ RESERVE = 6
 class Allowance(Protocol):
     """What several sources may spend together."""
 
+    def level(self, t: float) -> float:
+        """Return the rarity up to which an alert may begin."""
+
     def affords(self, t: float, rarity: float) -> bool:
         """Say whether an alert may begin, and spend it if so."""
 
@@ -62,20 +65,25 @@ class Budget:
 
     """
 
-    __slots__ = ("_begun", "_false", "_most", "_now", "_span")
+    __slots__ = ("_begun", "_false", "_now", "_span", "most")
 
     def __init__(self, a_day: float) -> None:
-        self._most = max(1, math.floor(a_day))
+        self.most = max(1, math.floor(a_day))
         self._span = DAY if a_day >= 1 else DAY / a_day
         self._now = -math.inf
         self._false = 0.0
         self._begun: list[float] = []
 
     @property
-    def level(self) -> float:
-        """Rarity up to which a candidate passes now."""
-        left = 1.0 - len(self._begun) / self._most
-        return min(1.0, self._most * min(1.0, (2.0 * left) ** RESERVE) / max(self._false, 1e-9))
+    def begun(self) -> int:
+        """How many alerts have begun within the last day, of ``most``."""
+        return len(self._begun)
+
+    def level(self, t: float) -> float:
+        """Return the rarity up to which a candidate passes."""
+        self._reach(t)
+        left = 1.0 - len(self._begun) / self.most
+        return min(1.0, self.most * min(1.0, (2.0 * left) ** RESERVE) / max(self._false, 1e-9))
 
     def allows(self, t: float, rarity: float) -> bool:
         """Take a candidate, and say whether it passes; ``spend`` it if its alert begins.
@@ -88,8 +96,7 @@ class Budget:
             The p-value as a share of the p-value at which an alert begins, in (0, 1].
 
         """
-        self._reach(t)
-        passes = rarity <= self.level
+        passes = rarity <= self.level(t)
         if rarity > PROBABLY_FALSE:
             self._false += 1.0 / (1.0 - PROBABLY_FALSE)
         return passes
@@ -112,7 +119,7 @@ class Budget:
     def restore(self, state: list[object]) -> None:
         """Take up what ``snapshot`` gave, of whatever budget it was."""
         self._now, self._false, *self._begun = (float(number) for number in state if isinstance(number, (int, float)))
-        self._begun = self._begun[-self._most :]
+        self._begun = self._begun[-self.most :]
 
     def _reach(self, t: float) -> None:
         if t > self._now:

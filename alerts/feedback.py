@@ -176,6 +176,10 @@ class Feedback:
         state = self._state
         return [msgspec.to_builtins(part) for part in (state.alerts, state.events, state.verdicts, state.unmatched)]
 
+    def judging(self) -> list[object]:
+        """Return what ``snapshot`` does of what holds or raises signals, without what may still be labelled."""
+        return [[], [], list(self._active), []]
+
     def restore(self, state: list[object]) -> None:
         """Take up what ``snapshot`` gave."""
         self._state = msgspec.convert(state, _State)

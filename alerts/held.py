@@ -92,6 +92,15 @@ class HeldBack:
         """What holds back an alert, by kind."""
         return {kind: self._held[kind].by for kind in sorted(self._held)}
 
+    def of(self, kind: str) -> Held | None:
+        """Return what is held back of a kind."""
+        return self._held.get(kind)
+
+    @property
+    def spent(self) -> tuple[int, int] | None:
+        """How many alerts of the source's budget have begun, and how many may within a day."""
+        return None if self._budget is None else (self._budget.begun, self._budget.most)
+
     @property
     def reason(self) -> str | None:
         """What holds back an alert, of several the first that is asked; ``None`` if nothing is held."""

@@ -22,6 +22,7 @@ from alerts.policies import RANGE, Ruling
 from alerts.policy import Policy, Thresholds
 from alerts.signature import NOTEWORTHY_P, Signature, of_signal, of_silence
 from alerts.step import NOTHING, Step
+from alerts.trace import Trace, Witness
 from alerts.verdict import Label, Verdict, Weighed
 from detectors.score import Score, SignalScore
 
@@ -67,7 +68,7 @@ class Lifecycle:
 
     __slots__ = (
         *("_alerts", "_calm", "_feedback", "_held", "_kinds", "_now"),
-        *("_onset", "_policy", "_ruling", "_source", "_stream", "_telling"),
+        *("_onset", "_policy", "_ruling", "_source", "_stream", "_telling", "_witness"),
     )
 
     def __init__(
@@ -84,7 +85,8 @@ class Lifecycle:
         self._kinds: dict[str, KindMemory] = {}
         self._alerts: dict[str, Alert] = {}
         ruling = policy if isinstance(policy, Ruling) else Ruling(policy)
-        self._held = HeldBack(ruling.policy.budget.per_source_a_day, allowance)
+        self._witness = None if allowance is None else Witness(allowance)
+        self._held = HeldBack(ruling.policy.budget.per_source_a_day, self._witness)
         self._onset = Onset(ruling.policy.highest_fire_p)
         self.govern(ruling)
 
@@ -103,6 +105,11 @@ class Lifecycle:
     def active(self) -> tuple[Alert, ...]:
         """Alerts that are pending or firing."""
         return tuple(self._alerts.values())
+
+    @property
+    def held(self) -> HeldBack:
+        """What is held back, and by what."""
+        return self._held
 
     @property
     def is_silent(self) -> bool:
@@ -139,7 +146,7 @@ class Lifecycle:
         weighed = (self._feedback.weigh(score) if self._feedback is not None else None) or Weighed(score)
         if self._ruling.values and readings:  # after feedback, which may not hold it back
             weighed = replace(weighed, score=self._ruling.with_outside(readings, weighed.score))
-        step = self._follow(weighed)
+        step = self._follow(weighed, (t, event_id, readings or {}, score))
         if self._feedback is not None and p_value <= NOTEWORTHY_P:
             self._feedback.saw(t, event_id, score, {kind: self._kinds[kind].began for kind in self._concerned(score)})
         return step
@@ -249,27 +256,53 @@ class Lifecycle:
         if feedback is not None and self._feedback is not None:
             self._feedback.restore(msgspec.convert(feedback, list[object]))
 
-    def _follow(self, weighed: Weighed) -> Step:
+    def _follow(self, weighed: Weighed, told: tuple[float, str | None, Mapping[str, float], Score]) -> Step:
         """Let what is left of the signals begin, prolong and end alerts."""
         p_value = weighed.p_value(self._policy)
+        normal = p_value > self._calm and not (self._alerts or self._held or weighed.notes)
+        before = None if normal else self._as_it_is()
         onset = self._onset.of(weighed.score.signals, [signal for signal, _ in weighed.raised.values()])
-        if p_value > self._calm and not (self._alerts or self._held or weighed.notes):
+        if before is None:
             return Step((), False, onset)
         changes: list[Alert] = []
         strongest = strongest_of_each_kind(weighed.score)
-        before = self._held.reasons
-        for kind in sorted(strongest.keys() | self._alerts.keys() | before.keys() | weighed.held.keys()):
+        held = self._held.reasons
+        for kind in sorted(strongest.keys() | self._alerts.keys() | held.keys() | weighed.held.keys()):
             if kind != SILENCE:
                 self._step_kind(kind, strongest.get(kind), weighed, changes)
         firing = any(alert.state in LASTING for alert in (*self._alerts.values(), *changes))
-        newly_held = tuple(by for kind, by in self._held.reasons.items() if kind not in before)
-        return Step(tuple(changes), firing, onset, self._held.reason, newly_held, weighed.notes, self._held.windows)
+        newly_held = tuple(by for kind, by in self._held.reasons.items() if kind not in held)
+        stopped = any(
+            kind not in self._alerts and signal.p_value <= self._policy.of(kind).fire_p
+            for kind, signal in strongest.items()
+        )
+        decided = changes or self._held or weighed.notes or stopped or not firing
+        trace = self._trace(before, *told) if decided else None
+        windows = self._held.windows
+        return Step(tuple(changes), firing, onset, self._held.reason, newly_held, weighed.notes, windows, trace)
+
+    def _trace(
+        self, before: list[Any], t: float, event_id: str | None, readings: Mapping[str, float], score: Score
+    ) -> Trace:
+        asked = None if self._witness is None else self._witness.take()
+        return Trace(self._stream, self._source, t, event_id, dict(readings), score, self._ruling, before, asked)
+
+    def _as_it_is(self) -> list[Any]:
+        """Return what ``snapshot`` does of all that a decision rests on, in values that change no more."""
+        if self._witness is not None:
+            self._witness.take()
+        kinds = {
+            kind: [one.began, one.calm_events, one.calm_since, self._alerts.get(kind), list(one.fired)]
+            for kind, one in sorted(self._kinds.items())
+        }
+        judging = None if self._feedback is None else self._feedback.judging()
+        return [self._now, self._onset.snapshot(), kinds, self._held.snapshot(), judging]
 
     def _step_kind(self, kind: str, signal: SignalScore | None, weighed: Weighed, changes: list[Alert]) -> None:
         thresholds, verdict = self._policy.of(kind), None
         if signal is not None and signal.p_value > thresholds.fire_p and kind in weighed.raised:
             signal, verdict = weighed.raised[kind]
-        passes = signal is not None and (kind == RANGE or thresholds.lets_pass(weighed.score, signal))
+        passes = signal is not None and (kind == RANGE or thresholds.stop(weighed.score, signal) is None)
         p_value = signal.p_value if signal is not None and passes else 1.0
         wanted = p_value <= thresholds.fire_p or (passes and verdict is not None)
         alert = self._alerts.get(kind)
@@ -314,7 +347,7 @@ class Lifecycle:
     def _hold(self, kind: str, p_value: float, weighed: Weighed, thresholds: Thresholds) -> None:
         """Note what would begin but for feedback, and forget what is held back once it is over."""
         signal = weighed.held.get(kind)
-        if signal is not None and thresholds.lets_pass(weighed.score, signal):
+        if signal is not None and thresholds.stop(weighed.score, signal) is None:
             p_value = min(p_value, signal.p_value)
             if p_value <= thresholds.fire_p:
                 self._kinds.setdefault(kind, KindMemory()).disturb()

@@ -106,7 +106,8 @@ class Onset:
 
     def snapshot(self) -> list[object]:
         """Return the state as plain values."""
-        own = {about: peak for about, peak in self._own.items() if peak.now(self._event, OWN_HALF_LIFE) > FORGOTTEN}
+        lasting = [one for one in self._own.items() if one[1].now(self._event, OWN_HALF_LIFE) > FORGOTTEN]
+        own = dict(sorted(lasting))  # in whatever order they came back after one was left out
         self._own = own
         return [self._event, msgspec.to_builtins(self._begun), msgspec.to_builtins(own)]
 

@@ -197,6 +197,28 @@ class Ruling:
         """Say whether nothing is learned at an event time."""
         return any(window.freeze and window.end_of(t) is not None for window in self.windows.values())
 
+    def snapshot(self) -> bytes:
+        """Return all of it; with what is not said, since defaults may differ elsewhere."""
+        return self._bytes
+
+    @cached_property
+    def _bytes(self) -> bytes:
+        values = {name: valid.model_dump() for name, valid in self.values.items()}
+        versions = [one.model_dump() for one in self.versions]
+        return msgspec.msgpack.encode((self.policy.model_dump(), values, versions, self.owner, self.runbook))
+
+    @classmethod
+    def restored(cls, state: bytes) -> Ruling:
+        """Return what ``snapshot`` gave."""
+        policy, values, versions, owner, runbook = msgspec.msgpack.decode(state)
+        return cls(
+            Policy.model_validate(policy),
+            {name: ValidRange.model_validate(valid) for name, valid in values.items()},
+            tuple(PolicyReference.model_validate(one) for one in versions),
+            owner,
+            runbook,
+        )
+
     def stamped(self, alert: Alert) -> Alert:
         """Return an alert that says what governs it."""
         if self.versions == alert.policies == ():

@@ -11,6 +11,10 @@ from alerts.alert import Severity
 from detectors.score import Score, SignalScore
 
 
+Gate = Literal["enabled", "direction", "min_deviation", "min_relative_deviation"]
+"""A setting because of which a signal counts as normal, however improbable it is."""
+
+
 class Gates(BaseModel):
     """What an anomaly must be besides improbable; a signal that does not pass counts as normal."""
 
@@ -24,28 +28,30 @@ class Gates(BaseModel):
         0.0, ge=0, description="The same as a share of the expected value: 0.2 is 20 %"
     )
 
-    def passes(self, score: Score, signal: SignalScore) -> bool:
-        """Say whether a signal is worth an alert.
+    def stop(self, score: Score, signal: SignalScore) -> Gate | None:
+        """Return the gate that a signal does not pass, ``None`` if it is worth an alert.
 
         Examples
         --------
         >>> from detectors.score import ValueExplanation
         >>> score = Score(0.0001, 0.9, values={"x": ValueExplanation(12.0, 10.0, 9.0, 11.0, 1.0)})
-        >>> Gates(min_relative_deviation=0.1).passes(score, SignalScore("spike", 0.0001, "x", 1))
-        True
-        >>> Gates(min_relative_deviation=0.5).passes(score, SignalScore("spike", 0.0001, "x", 1))
-        False
+        >>> Gates(min_relative_deviation=0.1).stop(score, SignalScore("spike", 0.0001, "x", 1))
+        >>> Gates(min_relative_deviation=0.5).stop(score, SignalScore("spike", 0.0001, "x", 1))
+        'min_relative_deviation'
 
         """
         if (self.direction == "above" and signal.direction < 0) or (self.direction == "below" and signal.direction > 0):
-            return False
+            return "direction"
         if not (self.min_deviation or self.min_relative_deviation) or signal.name is None:
-            return True
+            return None
         explained = score.values.get(signal.name)
         if explained is None or explained.expected is None:
-            return True
+            return None
         deviation = abs(explained.value - explained.expected)
-        return deviation >= max(self.min_deviation, self.min_relative_deviation * abs(explained.expected))
+        if not deviation >= self.min_deviation:
+            return "min_deviation"
+        relative = self.min_relative_deviation * abs(explained.expected)
+        return None if deviation >= relative else "min_relative_deviation"
 
 
 class Thresholds(BaseModel):
@@ -89,9 +95,9 @@ class Thresholds(BaseModel):
             raise ValueError("escalate_after must rise: each level comes later than the one before")
         return self
 
-    def lets_pass(self, score: Score, signal: SignalScore) -> bool:
-        """Say whether a signal of this kind may raise an alert, if it is improbable enough."""
-        return self.enabled and self.gates.passes(score, signal)
+    def stop(self, score: Score, signal: SignalScore) -> Gate | None:
+        """Return what keeps a signal of this kind from raising an alert, ``None`` if only its p-value can."""
+        return self.gates.stop(score, signal) if self.enabled else "enabled"
 
     def severity(self, p_value: float) -> Severity:
         """Return the severity of a p-value.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from alerts.alert import Alert, AlertFeedback
+from alerts.trace import Trace
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -30,6 +31,9 @@ class Step(msgspec.Struct, frozen=True):
         What people's labels on like events did here, to signals that are worth an alert and to others.
     windows
         The calendar's windows that hold something back, as ``policy/window``.
+    trace
+        What the decision rested on, where something was to be decided: all was normal, or an alert just went on, where
+        there is none.
 
     """
 
@@ -40,6 +44,7 @@ class Step(msgspec.Struct, frozen=True):
     newly_held: tuple[str, ...] = ()
     feedback: tuple[AlertFeedback, ...] = ()
     windows: tuple[str, ...] = ()
+    trace: Trace | None = None
 
 
 NOTHING = Step((), False, 0.0)

@@ -92,6 +92,8 @@ class Auto(Detector):
 
     """
 
+    state_format = FORMAT
+
     def __init__(self, timezone: str = "UTC") -> None:
         try:
             self._zone = None if timezone == "UTC" else ZoneInfo(timezone)

@@ -21,6 +21,9 @@ class Detector(AnomalyDetector):
     one pass and is what the service calls.
     """
 
+    state_format: int = 1
+    """Number of its snapshots' form; decisions are told with it."""
+
     @abc.abstractmethod
     def process_one(self, x: Mapping[str, float], t: float | None = None) -> Score:
         """Score an event, explain it, then learn from it.

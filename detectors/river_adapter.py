@@ -60,6 +60,8 @@ class RiverDetector(Detector):
 
     """
 
+    state_format = FORMAT
+
     def __init__(self, estimator: Any, scale: bool = True, state_key: bytes | None = None) -> None:
         self.estimator, self.scale, self.state_key = estimator, scale, state_key
         self._per_value = isinstance(estimator, SupervisedAnomalyDetector)

@@ -121,6 +121,10 @@ class AcrossSources:
         """Note which record's turn it is."""
         self._offset = max(self._offset, offset)
 
+    def level(self, t: float) -> float:
+        """Return the rarity up to which an alert may begin."""
+        return 1.0 if self._budget is None else self._budget.level(t)
+
     def affords(self, t: float, rarity: float) -> bool:
         """Say whether an alert may begin at the record whose turn it is, and spend it if so."""
         if self._budget is None:

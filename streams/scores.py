@@ -13,6 +13,7 @@ from alerts.step import Step
 from detectors.score import Score
 from streams.processor import Output, Record
 from streams.readings import Reading
+from streams.traces import Model, TraceRecord
 
 TYPE = "tocsin.score.v1"
 
@@ -82,6 +83,9 @@ class ScoreRecord(msgspec.Struct, omit_defaults=True):
     feedback
         What labels on like events did here: ``effect`` is ``held`` if the signal counts as normal, ``raised`` if it
         counts as worth an alert; ``summary`` says so in a sentence.
+    trace
+        Where something was to be decided, what the decision rested on: ``tocsin explain`` reads it. Left out where all
+        was normal, and while an alert just goes on.
 
     """
 
@@ -101,6 +105,7 @@ class ScoreRecord(msgspec.Struct, omit_defaults=True):
     held: str | None = None
     feedback: list[FeedbackRecord] = []
     windows: tuple[str, ...] = ()
+    trace: TraceRecord | None = None
 
 
 ScoreSink = Callable[[Record, Score, Step], None]
@@ -113,8 +118,8 @@ class ScoreChoice:
     Parameters
     ----------
     which
-        All, only the anomalous, or a sample; events of alerts, also of those held back, and those that feedback changed
-        are always among them.
+        All, only the anomalous, or a sample; events of alerts, also of those that a gate, a budget or feedback held
+        back, are always among them.
     anomalous_p
         p-value at or below which a score counts as anomalous.
     sample
@@ -129,7 +134,7 @@ class ScoreChoice:
 
     def takes(self, source: str, record: Record, score: Score, step: Step) -> bool:
         """Say whether the score of a record is published."""
-        if self._all or step.alert or step.changes or step.held or step.feedback:
+        if self._all or step.alert or step.trace is not None:
             return True
         if self._sampled:
             return zlib.crc32(f"{source}/{record.offset}".encode()) < self._sampled
@@ -137,7 +142,13 @@ class ScoreChoice:
 
 
 def score_output(
-    source: str, record: Record, event: Reading, score: Score, step: Step, prior: int | None = None
+    source: str,
+    record: Record,
+    event: Reading,
+    score: Score,
+    step: Step,
+    model: Model,
+    prior: int | None = None,
 ) -> Output:
     """Return the score of an event, to be published."""
     value = ScoreRecord(
@@ -160,5 +171,6 @@ def score_output(
         step.held,
         [FeedbackRecord(f.effect, f.label, f.by, iso(f.at), f.kind, f.name, f.sentence) for f in step.feedback],
         step.windows,
+        model.traced(step),
     )
     return Output("scores", source.encode(), msgspec.json.encode(value), TYPE, record)

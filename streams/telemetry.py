@@ -35,6 +35,7 @@ from streams.source_commands import SourceCommands
 from streams.source_ids import SourceIds
 from streams.source_labels import TOPIC as LABELS
 from streams.source_labels import SourceLabels, take_due
+from streams.traces import Model
 
 STREAM = "telemetry"
 REMEMBERED_IDS = 16
@@ -122,6 +123,7 @@ class TelemetryProcessor:
     ) -> None:
         self._settings, self._partition = settings, partition
         self.detector = settings.detector.name
+        self._model = Model(self.detector, make_detector().state_format)
         self._sink = sink
         self._states, self._make_detector = states, make_detector
         self._decoder = ReadingDecoder(settings.limits)
@@ -354,7 +356,7 @@ class TelemetryProcessor:
         if self._sink is not None:
             self._sink(record, score, step)
         elif self._choice.takes(source.name, record, score, step):
-            result.outputs.append(score_output(source.name, record, event, score, step, source.prior))
+            result.outputs.append(score_output(source.name, record, event, score, step, self._model, source.prior))
         if step.changes:
             self._publish(source, step.changes, record, result)
 

@@ -137,6 +137,8 @@ class Joint(Detector):
 
     """
 
+    state_format = FORMAT
+
     def __init__(self) -> None:
         self._places: dict[str, int] = {}
         self._record = np.zeros(1, STATE)

@@ -25,6 +25,7 @@ class Signal(Detector):
     record looks and what one more value does to it.
     """
 
+    state_format = FORMAT
     kind: ClassVar[str]
     """Kind of anomaly that it finds, and so of alert."""
     state: ClassVar[np.dtype[np.void]]
