@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from alerts.alert import Severity
 from detectors.score import Score, SignalScore
 
-
 Gate = Literal["enabled", "direction", "min_deviation", "min_relative_deviation"]
 """A setting because of which a signal counts as normal, however improbable it is."""
 

@@ -153,11 +153,11 @@ class Remembered:
     def __init__(self, asked: Sequence[Asked]) -> None:
         self._left = list(asked)
 
-    def level(self, t: float) -> float:  # noqa: ARG002
+    def level(self, t: float) -> float:
         """Return the rarity up to which an alert may begin."""
         return self._left[0].level
 
-    def affords(self, t: float, rarity: float) -> bool:  # noqa: ARG002
+    def affords(self, t: float, rarity: float) -> bool:
         """Say whether an alert may begin."""
         return rarity <= self._left.pop(0).level
 

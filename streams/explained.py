@@ -29,8 +29,15 @@ NEAR = 60.0
 """Seconds from a time within which an event is meant."""
 
 Outcome = Literal[
-    *("alert", "pending", "held", "normal"),
-    *("duplicate", "dead_letter", "not_processed", "no_event", "unknown_source"),
+    "alert",
+    "pending",
+    "held",
+    "normal",
+    "duplicate",
+    "dead_letter",
+    "not_processed",
+    "no_event",
+    "unknown_source",
 ]
 
 
@@ -70,8 +77,9 @@ class Account(BaseModel):
         " events that Kafka still holds, since usual events are not published"
     )
     exact: bool | None = Field(
-        None, description="Whether what was made again is what was recorded; of a replay, whether it began at the first"
-        " event that there was"
+        None,
+        description="Whether what was made again is what was recorded; of a replay, whether it began at the first"
+        " event that there was",
     )
 
 
@@ -81,13 +89,6 @@ class Scored(NamedTuple):
     value: ScoreRecord
     position: str
     produced_at: float
-
-
-class Candidate(NamedTuple):
-    """An event that may be meant: how far it is from the time that was asked for, and where it stands."""
-
-    time: float
-    position: str
 
 
 class Explainer:
@@ -303,7 +304,7 @@ class Replay:
             self._newest = max(self._newest, reading.time)
             self._note(Replayed(record, reading, self._score))
 
-    def _scored(self, record: Record, score: Score, step: Step) -> None:  # noqa: ARG002
+    def _scored(self, record: Record, score: Score, step: Step) -> None:
         self._score = score
 
     def _note(self, event: Replayed) -> None:
@@ -345,7 +346,14 @@ def letter_time(letter: DeadLetter, key: bytes | None, source: str, decoder: Rea
 
 
 def nothing_there(
-    source: str, at: float, before: float | None, after: float | None, *, known: bool, kept: str, forgotten: float | None
+    source: str,
+    at: float,
+    before: float | None,
+    after: float | None,
+    *,
+    known: bool,
+    kept: str,
+    forgotten: float | None,
 ) -> Account:
     """Return that there is no event of that time, or no such source.
 
@@ -408,7 +416,9 @@ def _going_on(account: Account) -> Account:
 
 def _score_in(value: ScoreRecord) -> Score:
     signals = tuple(SignalScore(one.kind, one.p_value, one.name) for one in value.signals)
-    values = {n: ValueExplanation(v.value, v.expected, v.lower, v.upper, v.contribution) for n, v in value.values.items()}
+    values = {
+        n: ValueExplanation(v.value, v.expected, v.lower, v.upper, v.contribution) for n, v in value.values.items()
+    }
     return Score(value.p_value, value.anomaly_score, signals, values, value.warm_up, tuple(value.missing))
 
 

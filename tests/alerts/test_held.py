@@ -119,6 +119,9 @@ class Refuses:
     def __init__(self) -> None:
         self.rarities: list[float] = []
 
+    def level(self, t: float) -> float:
+        return 0.0
+
     def affords(self, t: float, rarity: float) -> bool:
         self.rarities.append(rarity)
         return False

@@ -18,6 +18,7 @@ from tocsin.cli import (
     check,
     demo,
     evaluate,
+    explain,
     incidents,
     label,
     notify,
@@ -56,6 +57,7 @@ app.add_typer(produce.app, name="produce")
 app.command("label")(label.label)
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(incidents.app, name="incidents")
+app.add_typer(explain.app, name="explain")
 app.add_typer(policy.app, name="policy")
 app.command("tail")(tail.tail)
 app.add_typer(topics.app, name="topics")

@@ -48,7 +48,7 @@ def list_alerts(
     """
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
-    known = _known(load_configuration(config).kafka).values()
+    known = known_alerts(load_configuration(config).kafka).values()
     found = [one for one in known if (all_ or not one.state.over) and source in (None, one.source)]
     found.sort(key=lambda alert: (alert.state.over, -alert.severity.rank, alert.started_at, alert.alert_id))
     if json_:
@@ -76,7 +76,7 @@ def show(id_: Id, config: ConfigFile = None, json_: Json = False) -> None:
     """
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
-    alert = find(_known(load_configuration(config).kafka), id_, "alert")
+    alert = find(known_alerts(load_configuration(config).kafka), id_, "alert")
     if json_:
         print_json(alert.model_dump(mode="json"))
         return
@@ -154,7 +154,8 @@ def assign(
     _say("assign", id_, by, config, as_json=json_, assignee=to)
 
 
-def _known(kafka: KafkaSettings) -> dict[str, Alert]:
+def known_alerts(kafka: KafkaSettings) -> dict[str, Alert]:
+    """Return the present value of each alert."""
     from alerts.alert import Alert  # noqa: PLC0415 - start-up time
 
     return newest(kafka, "alerts", Alert)
@@ -165,7 +166,7 @@ def _say(order: str, id_: str, by: str | None, config: Any, *, as_json: bool, **
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     kafka = load_configuration(config).kafka
-    alert = find(_known(kafka), id_, "alert")
+    alert = find(known_alerts(kafka), id_, "alert")
     if why := _refusal(alert, order):
         raise CommandError(f"alert {alert.alert_id} {why}")
     say(kafka, {"alert_id": alert.alert_id, "source": alert.source}, order, by, as_json=as_json, **said)

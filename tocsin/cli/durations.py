@@ -1,8 +1,9 @@
-"""Spans of time as people write them: `7d`, `12h`, `90s`."""
+"""Times as people write them, and spans of time: `7d`, `12h`, `90s`."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import typer
 
@@ -35,3 +36,33 @@ def seconds(text: str) -> float:
     if not parts or "".join(map("".join, parts)) != compact:
         raise typer.BadParameter(f"{text!r} is no span of time; write for example 7d, 12h, 1h30m or 90s")
     return sum(float(number) * SECONDS[unit] for number, unit in parts)
+
+
+def moment(text: str) -> float:
+    """Read a time.
+
+    Parameters
+    ----------
+    text
+        ISO 8601, without a zone in UTC, or epoch seconds.
+
+    Raises
+    ------
+    typer.BadParameter
+        If it is none.
+
+    Examples
+    --------
+    >>> moment("2026-01-02T03:04:05Z"), moment("2026-01-02 04:04:05+01:00"), moment("1767323045")
+    (1767323045.0, 1767323045.0, 1767323045.0)
+
+    """
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time: write 2026-01-02T03:04:05Z") from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

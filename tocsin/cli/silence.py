@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tocsin.cli.durations import seconds
+from tocsin.cli.durations import moment, seconds
 from tocsin.cli.errors import WRONG_USAGE, CommandError
 from tocsin.cli.options import ConfigFile, Json
 from tocsin.cli.terminal import console, print_json, print_line
@@ -65,7 +65,7 @@ def add(
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     author, now = by or getpass.getuser(), time.time()
-    starts_at = now if start is None else _time(start)
+    starts_at = now if start is None else moment(start)
     try:
         silence = Silence(
             silence_id=uuid.uuid4().hex[:12],
@@ -185,20 +185,6 @@ def _print_table(found: list[Silence]) -> None:
         until = shown["ends_at"] + (" or resolved" if one.until_resolved else "")
         table.add_row(one.silence_id, shown["state"], until, one.created_by, ", ".join(one.matchers), one.comment)
     console().print(table)
-
-
-def _time(text: str) -> float:
-    from datetime import UTC, datetime  # noqa: PLC0415 - start-up time
-
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise CommandError(f"--start {text!r} is no time: write 2026-01-02T03:04:05Z", WRONG_USAGE) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _wrong(error: Exception) -> str:

@@ -1,0 +1,203 @@
+"""What the topics hold of one source: its scores, dead letters, events and notifications."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from pydantic import ValidationError
+
+from alerts.alert import Alert
+from alerts.notification import Notification
+from streams.dead_letters import DeadLetter
+from streams.explained import (
+    Account,
+    Explainer,
+    Replay,
+    Replayed,
+    Scored,
+    letter_time,
+    not_processed,
+    position_of,
+)
+from streams.partitioner import partition_of
+from streams.processor import Record
+from streams.publication import POSITION
+from streams.readings import ReadingDecoder
+from streams.scores import ScoreRecord
+from streams.telemetry import STREAM
+from tocsin.cli.clients import admin, consumer, must_have, read_topic, until_end
+from tocsin.wiring import make_detector
+
+if TYPE_CHECKING:
+    from kafka.consumer.fetcher import ConsumerRecord
+
+    from streams.settings import KafkaSettings
+    from tocsin.config import Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What scoring a source's events again has found.
+
+    ``whole`` is whether it began with the first event that there ever was, ``committed`` how far workers have come.
+    """
+
+    nearest: Replayed | None
+    before: float | None
+    after: float | None
+    events: int
+    whole: bool
+    committed: int
+
+    def account(self, explainer: Explainer, published: dict[str, Scored]) -> Account | None:
+        """Return what became of the nearest event, as it was published if it was."""
+        event = self.nearest
+        if event is None:
+            return None
+        scored = published.get(position_of(event.record))
+        if scored is not None:
+            return explainer.scored(scored)
+        if event.record.offset >= self.committed:
+            return not_processed(event, self.committed)
+        return explainer.rescored(event, whole=self.whole)
+
+
+class Evidence:
+    """Reads what there is of a source.
+
+    Parameters
+    ----------
+    configuration
+        Where and how.
+    source
+        Its name.
+
+    """
+
+    def __init__(self, configuration: Configuration, source: str) -> None:
+        self._settings, self._kafka = configuration.telemetry, configuration.kafka
+        self._make_detector = make_detector(configuration)
+        self._source, self._key = source, source.encode()
+        self._policies = [_record(self._kafka, one) for one in read_topic(self._kafka, "policies")]
+
+    def explainer(self) -> Explainer:
+        """Return what puts it into words."""
+        return Explainer(self._settings, self._policies, self._make_detector().state_format)
+
+    def scores(self, since: float) -> list[tuple[float, Scored]]:
+        """Return the scores that were published since a time, each with the time of its event."""
+        found = []
+        for record in records_since(self._kafka, "scores", since):
+            if record.key == self._key and record.value is not None:
+                value = msgspec.json.decode(record.value, type=ScoreRecord)
+                headers = dict(record.headers)
+                scored = Scored(value, headers[POSITION].decode(), _seconds(headers["ce_time"].decode()))
+                found.append((_seconds(value.timestamp), scored))
+        return found
+
+    def letters(self, since: float) -> list[tuple[float, DeadLetter]]:
+        """Return the events that became dead letters since a time, each with its time."""
+        decoder, found = ReadingDecoder(self._settings.limits), []
+        for record in records_since(self._kafka, "dead-letters", since):
+            if record.value is not None:
+                letter = DeadLetter.model_validate_json(record.value)
+                time = letter_time(letter, record.key, self._source, decoder)
+                if time is not None:
+                    found.append((time, letter))
+        return found
+
+    def replayed(self, at: float, history: float) -> Again:
+        """Score the source's events again, from so many seconds before a time on."""
+        from kafka import TopicPartition  # noqa: PLC0415 - start-up time
+
+        with consumer(self._kafka) as client:
+            name = self._kafka.topic(STREAM)
+            partitions = sorted(client.partitions_for_topic(name) or ())
+        # Where the key puts it; a producer may have chosen another one.
+        likely = partition_of(self._source, len(partitions)) if partitions else 0
+        found = Again(None, None, None, 0, whole=True, committed=0)
+        for number in sorted(partitions, key=lambda number: number != likely):
+            replay = Replay(self._settings, self._make_detector, self._source, at, number)
+            whole = True
+            for lot in lots_since(self._kafka, STREAM, at - history, [number]):
+                replay.take(_record(self._kafka, one) for one in lot if one.key in (self._key, None))
+                if replay.is_past:
+                    break
+            if replay.events:
+                whole = self._begins_at_first(TopicPartition(name, number), at - history)
+                committed = self._committed(number)
+                return Again(replay.nearest, replay.before, replay.after, replay.events, whole, committed)
+        return found
+
+    def is_known(self) -> bool:
+        """Say whether there is any other trace of the source: an alert."""
+        values = (one.value for one in read_topic(self._kafka, "alerts") if one.value is not None)
+        return any(Alert.model_validate_json(value).source == self._source for value in values)
+
+    def _begins_at_first(self, tp: Any, since: float) -> bool:
+        with consumer(self._kafka) as client:
+            return int(client.beginning_offsets([tp])[tp]) == 0 == _starts(client, [tp], since)[tp]
+
+    def _committed(self, number: int) -> int:
+        from kafka import TopicPartition  # noqa: PLC0415 - start-up time
+
+        tp = TopicPartition(self._kafka.topic(STREAM), number)
+        with admin(self._kafka) as client:
+            found = client.list_group_offsets({self._kafka.group_id: [tp]})[self._kafka.group_id]
+        return max(0, int(found[tp].offset)) if tp in found else 0
+
+
+def notifications(kafka: KafkaSettings, alert_id: str) -> list[Notification]:
+    """Return the notifications about an alert, in their order."""
+    about = alert_id.encode()
+    found = []
+    for record in read_topic(kafka, "notifications", isolation_level="read_committed"):
+        if record.value is not None and about in record.value:
+            try:
+                found.append(Notification.model_validate_json(record.value))
+            except ValidationError:
+                continue  # of a newer version
+    return found
+
+
+def records_since(kafka: KafkaSettings, topic: str, since: float) -> Iterator[ConsumerRecord]:
+    """Yield the records of a topic that were written at a time or later, up to its present end."""
+    for lot in lots_since(kafka, topic, since):
+        yield from lot
+
+
+def lots_since(
+    kafka: KafkaSettings, topic: str, since: float, numbers: list[int] | None = None
+) -> Iterator[list[ConsumerRecord]]:
+    """Yield the same in lots, of some partitions; ``None`` is all."""
+    from kafka import TopicPartition  # noqa: PLC0415 - start-up time
+
+    must_have(kafka, topic)
+    name = kafka.topic(topic)
+    with consumer(kafka, isolation_level="read_committed") as client:
+        wanted = sorted(client.partitions_for_topic(name) or ()) if numbers is None else numbers
+        partitions = [TopicPartition(name, number) for number in wanted]
+        client.assign(partitions)
+        for tp, start in _starts(client, partitions, since).items():
+            client.seek(tp, start)
+        yield from until_end(client, partitions)
+
+
+def _starts(client: Any, partitions: list[Any], since: float) -> dict[Any, int]:
+    """Return the first offset of each partition whose record was written at a time or later, else its end."""
+    found = client.offsets_for_times(dict.fromkeys(partitions, max(0, int(since * 1000))))
+    ends = client.end_offsets(partitions)
+    return {tp: ends[tp] if found[tp] is None else found[tp].offset for tp in partitions}
+
+
+def _record(kafka: KafkaSettings, one: ConsumerRecord) -> Record:
+    name = one.topic.removeprefix(kafka.topic_prefix)
+    return Record(name, one.partition, one.offset, one.timestamp / 1000, one.key, one.value)
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
