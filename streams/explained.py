@@ -73,8 +73,8 @@ class Account(BaseModel):
     feedback: tuple[str, ...] = Field((), description="What people's labels did")
     versions: Versions | None = None
     evidence: Literal["trace", "score", "replay", "dead_letter", "none"] = Field(
-        description="`trace`: the stored decision was made again; `score`: as published; `replay`: scored again from the"
-        " events that Kafka still holds, since usual events are not published"
+        description="`trace`: the stored decision was made again; `score`: as published; `replay`: scored again from"
+        " the events that Kafka still holds, since usual events are not published"
     )
     exact: bool | None = Field(
         None,
