@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import typer
+import yaml
 from prometheus_client import REGISTRY
 from pydantic import BaseModel
 
@@ -19,6 +20,8 @@ from generate_topics import kind, resolve, topics
 
 import streams.delivery.metrics
 import streams.metrics  # noqa: F401  registers them
+from streams.asyncapi import asyncapi
+from streams.traces import program
 from tocsin.cli import app
 from tocsin.config import Configuration
 from tocsin.config.fields import is_secret_at
@@ -126,6 +129,13 @@ def metrics() -> str:
     return "\n".join([*lines, ""])
 
 
+def document() -> str:
+    """Return the AsyncAPI document, with defaults."""
+    settings = Configuration()
+    found = asyncapi(settings.kafka, settings.topics, program())
+    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=110)
+
+
 def decisions() -> str:
     """Return an index of the decision records."""
     lines = ["# Decisions", "", "A page each at most: context, decision, consequences.", ""]
@@ -142,6 +152,7 @@ def main() -> None:
     (REFERENCE / "configuration.md").write_text(configuration())
     (REFERENCE / "metrics.md").write_text(metrics())
     (REFERENCE / "topics.md").write_text(topics())
+    (REFERENCE / "asyncapi.yaml").write_text(document())
     (DOCS / "decisions" / "index.md").write_text(decisions())
 
 

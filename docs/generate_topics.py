@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,33 +12,15 @@ from pydantic import BaseModel
 
 from alerts.alert import Alert
 from alerts.dispatch import Dispatcher
-from alerts.notification import Delivery, Notification
-from alerts.policies import PolicyVersion
+from alerts.notification import Delivery
 from alerts.routing import Route
 from alerts.silences import Silence, SilenceChange
 from alerts.templates import Renderer, Templates
-from streams.dead_letters import DeadLetter
-from streams.decisions import DecisionRecord
 from streams.processor import Output, Record
-from streams.schemas import CommandEvent, LabelEvent, TelemetryEvent, TransactionEvent
-from streams.scores import ScoreRecord
+from streams.topic_values import CONTENTS, Content, documented
 from streams.topics import DAY_MS, TopicSettings, topic_specs
 from tocsin.config import Configuration
 from tocsin.wiring import make_processor
-
-VALUES: dict[str, tuple[str, type]] = {
-    "telemetry": ("source", TelemetryEvent),
-    "transactions": ("account", TransactionEvent),
-    "labels": ("id", LabelEvent),
-    "policies": ("name@version", PolicyVersion),
-    "commands": ("alert id", CommandEvent),
-    "silences": ("silence id", Silence),
-    "scores": ("source", ScoreRecord),
-    "decisions": ("account", DecisionRecord),
-    "alerts": ("alert id", Alert),
-    "notifications": ("notification id", Notification),
-    "dead-letters": ("that of the original; of a notification its id", DeadLetter),
-}
 
 TIME = 1767323045.0
 
@@ -75,6 +55,14 @@ EVENTS: dict[str, dict[str, Any]] = {
             "owner": "plant-a",
             "runbook": "https://wiki.example/pumps",
         },
+    },
+    "changes": {
+        "change_id": "d42",
+        "kind": "deploy",
+        "source": "checkout",
+        "timestamp": "2026-01-02T03:04:05Z",
+        "summary": "checkout 2.7",
+        "by": "ann",
     },
     "commands": {
         "alert_id": "1a3d819cb05b264e8214",
@@ -113,12 +101,12 @@ def topics() -> str:
     parts = [INTRODUCTION]
     for spec in topic_specs(TopicSettings()):
         parts.append(f"## {spec.name}\n\n{spec.purpose.capitalize()}. {_kept(spec.config)}\n")
-        if spec.name not in VALUES:
+        if spec.name not in CONTENTS:
             parts.append("Reserved: this version publishes nothing here.\n")
             continue
-        key, model = VALUES[spec.name]
-        parts.append(f"Key: {key}.\n")
-        parts.append("\n".join(["| field | type | meaning |", "|---|---|---|", *_rows(model)]) + "\n")
+        content = CONTENTS[spec.name]
+        parts.append(f"Key: {content.key}.\n")
+        parts.append("\n".join(["| field | type | meaning |", "|---|---|---|", *_rows(content)]) + "\n")
         parts.append(f"```json\n{json.dumps(examples[spec.name], indent=2, ensure_ascii=False)}\n```\n")
     return "\n".join(parts)
 
@@ -187,14 +175,15 @@ def _kept(config: dict[str, str]) -> str:
     return f"Kept for {int(config['retention.ms']) / DAY_MS:g} days."
 
 
-def _rows(model: type) -> Iterator[str]:
+def _rows(content: Content) -> Iterator[str]:
     """Yield a row of each field, nested ones below the field that holds them."""
+    model = content.model
     pydantic = issubclass(model, BaseModel)
     schema = model.model_json_schema(mode="serialization") if pydantic else msgspec.json.schema(model)
-    said = _documented(model)
+    _, said = documented(model)
     for name, field in resolve(schema, schema).get("properties", {}).items():
         text = field.get("description") or said.get(name, "")
-        needed = "" if name in resolve(schema, schema)["required"] or not _is_input(model) else " (optional)"
+        needed = "" if name in resolve(schema, schema)["required"] or not content.is_input else " (optional)"
         yield f"| `{name}` | {kind(schema, field)}{needed} | {text} |"
         each = ".*" if "additionalProperties" in field else ""
         for inner in _nested(schema, field):
@@ -202,23 +191,10 @@ def _rows(model: type) -> Iterator[str]:
                 yield f"| `{name}{each}.{below}` | {kind(schema, one)} | {one.get('description', '')} |"
 
 
-def _is_input(model: type) -> bool:
-    return model in (TelemetryEvent, TransactionEvent, LabelEvent, PolicyVersion, CommandEvent)
-
-
 def _nested(schema: dict[str, Any], field: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for held in (field.get("additionalProperties"), field.get("items")):
         if isinstance(held, dict) and "properties" in resolve(schema, held):
             yield resolve(schema, held)
-
-
-def _documented(model: type) -> dict[str, str]:
-    """Return what a type's docstring says of its parameters."""
-    section = re.search(r"Parameters\n-+\n(.*?)(\n\n|\Z)", inspect.getdoc(model) or "", re.DOTALL)
-    found: dict[str, str] = {}
-    for names, text in re.findall(r"^(\S.*)\n((?:    .*\n?)+)", section.group(1) if section else "", re.MULTILINE):
-        found |= dict.fromkeys(names.split(", "), " ".join(text.split()).replace("``", "`"))
-    return found
 
 
 def resolve(schema: dict[str, Any], field: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, WithJsonSchema, model_validator
 
 from alerts.commands import Order
 from streams.settings import Settings
@@ -16,7 +16,9 @@ Name = Annotated[str, Field(strict=True, min_length=1, max_length=256, pattern=r
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 """A finite number; a string or a truth value is not one."""
 
-Timestamp = datetime
+Timestamp = Annotated[
+    datetime, WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}]})
+]
 """ISO 8601, or a number: epoch seconds up to 2e10 (the year 2603), epoch milliseconds beyond. Without a zone: UTC."""
 
 

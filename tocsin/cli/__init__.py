@@ -12,6 +12,7 @@ import typer.main
 
 from tocsin.cli import (
     alerts,
+    asyncapi,
     backtest,
     bench,
     broker,
@@ -61,6 +62,7 @@ app.add_typer(explain.app, name="explain")
 app.add_typer(policy.app, name="policy")
 app.command("tail")(tail.tail)
 app.add_typer(topics.app, name="topics")
+app.command("asyncapi")(asyncapi.asyncapi)
 app.add_typer(state.app, name="state")
 app.command("check")(check.check)
 app.add_typer(backtest.app, name="backtest")
