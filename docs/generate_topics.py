@@ -80,7 +80,8 @@ All values are JSON in UTF-8. `kafka.topic_prefix` is put before every name. `to
 missing; sizes and times below are the defaults of `topics` in the [configuration](configuration.md).
 
 Times in are ISO 8601 (without a zone: UTC), epoch seconds, or epoch milliseconds. Times out are ISO 8601 in UTC.
-Unknown fields of telemetry and transactions are kept among the attributes. An event that cannot be taken goes to
+The same for programs: [`asyncapi.yaml`](asyncapi.yaml), or `tocsin asyncapi` with your own prefix and brokers;
+[clients](../how-to/clients.md) in Python, Java and with kcat. Unknown fields of telemetry and transactions are kept among the attributes. An event that cannot be taken goes to
 `dead-letters`.
 
 What a record leads to goes to the partition of the same number as the record. Each output has these headers:
@@ -96,8 +97,7 @@ What a record leads to goes to the partition of the same number as the record. E
 
 def topics() -> str:
     """Return every topic with its settings, its fields and an example."""
-    examples = {**EVENTS, **outputs(), "silences": silence()}
-    examples["notifications"] = notification(examples["alerts"])
+    shown = examples()
     parts = [INTRODUCTION]
     for spec in topic_specs(TopicSettings()):
         parts.append(f"## {spec.name}\n\n{spec.purpose.capitalize()}. {_kept(spec.config)}\n")
@@ -107,8 +107,14 @@ def topics() -> str:
         content = CONTENTS[spec.name]
         parts.append(f"Key: {content.key}.\n")
         parts.append("\n".join(["| field | type | meaning |", "|---|---|---|", *_rows(content)]) + "\n")
-        parts.append(f"```json\n{json.dumps(examples[spec.name], indent=2, ensure_ascii=False)}\n```\n")
+        parts.append(f"```json\n{json.dumps(shown[spec.name], indent=2, ensure_ascii=False)}\n```\n")
     return "\n".join(parts)
+
+
+def examples() -> dict[str, dict[str, Any]]:
+    """Return an example of a value of each topic."""
+    found = {**EVENTS, **outputs(), "silences": silence()}
+    return found | {"notifications": notification(found["alerts"])}
 
 
 def outputs() -> dict[str, dict[str, Any]]:

@@ -13,6 +13,8 @@ PACKAGES = {
     "alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
     "docker-compose": "docker-compose",
+    "kcat": "kcat",
+    "javac": "openjdk-17-jdk-headless",
 }
 
 
