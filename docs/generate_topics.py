@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 from alerts.alert import Alert
 from alerts.dispatch import Dispatcher
+from alerts.incident_settings import IncidentSettings
+from alerts.incidents import Incidents
 from alerts.notification import Delivery
 from alerts.routing import Route
 from alerts.silences import Silence, SilenceChange
@@ -114,7 +116,7 @@ def topics() -> str:
 def examples() -> dict[str, dict[str, Any]]:
     """Return an example of a value of each topic."""
     found = {**EVENTS, **outputs(), "silences": silence()}
-    return found | {"notifications": notification(found["alerts"])}
+    return found | {"notifications": notification(found["alerts"]), "incidents": incident(found["alerts"])}
 
 
 def outputs() -> dict[str, dict[str, Any]]:
@@ -158,6 +160,14 @@ def notification(alert: dict[str, Any]) -> dict[str, Any]:
     delivery = Delivery(sink="team/webhook/0", state="delivered", attempts=1, at=fired.updated_at + 0.1)
     worded = Renderer(Templates()).render(made.model_copy(update={"deliveries": (delivery,)}))
     found: dict[str, Any] = worded.model_dump(mode="json")
+    return found
+
+
+def incident(alert: dict[str, Any]) -> dict[str, Any]:
+    """Return an example of an incident: that of an alert, made by the code that makes them live."""
+    incidents, fired = Incidents(IncidentSettings()), Alert.model_validate(alert)
+    made = [*incidents.take([fired]), *incidents.advance(fired.updated_at + 3600)]
+    found: dict[str, Any] = made[-1].model_dump(mode="json")
     return found
 
 

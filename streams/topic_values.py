@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from alerts.alert import Alert
 from alerts.happening import ChangeEvent
+from alerts.incident import Incident
 from alerts.notification import Notification
 from alerts.policies import PolicyVersion
 from alerts.silences import Silence
@@ -42,11 +43,12 @@ CONTENTS: dict[str, Content] = {
     "labels": Content("id", LabelEvent, is_input=True),
     "changes": Content("source", ChangeEvent, is_input=True),
     "policies": Content("name@version", PolicyVersion, is_input=True),
-    "commands": Content("alert id", CommandEvent, is_input=True),
+    "commands": Content("alert or incident id", CommandEvent, is_input=True),
     "silences": Content("silence id", Silence, is_input=True),
     "scores": Content("source", ScoreRecord),
     "decisions": Content("account", DecisionRecord),
     "alerts": Content("alert id", Alert),
+    "incidents": Content("incident id", Incident),
     "notifications": Content("notification id", Notification),
     "dead-letters": Content("that of the original; of a notification its id", DeadLetter),
 }

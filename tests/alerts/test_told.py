@@ -73,3 +73,17 @@ def test_one_that_no_sink_has_taken_says_what_the_sink_said():
     found = asked(fired, [made.model_copy(update={"deliveries": (failed,)})])
     assert found.reason == "undelivered"
     assert "ops/webhook/0 failed (HTTP 400)" in (found.because or "")
+
+
+def test_one_that_is_told_as_part_of_an_incident_says_which():
+    dispatcher, fired = Dispatcher(ROUTE), alert("a", fired_at=0.0)
+    dispatcher.take(0.0, alert("i1", stream="incident", kind="incident"))
+    found = telegraph(fired, dispatcher.tick(1.0).notifications, ROUTE, incidents=["i1"], alone=False)
+    assert found.reason is None
+    assert [one.sentence for one in found.tellings] == [
+        "1970-01-01T00:00:01.000Z ops is told of incident i1 that it is firing"
+    ]
+
+
+def test_where_only_incidents_are_told_one_that_is_in_none_says_so():
+    assert telegraph(alert("a", fired_at=0.0), [], ROUTE, alone=False).reason == "incidents"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import msgspec
 from pydantic import ValidationError
 
 from alerts.alert import Alert
+from alerts.incident import Incident
 from alerts.notification import Notification
 from streams.dead_letters import DeadLetter
 from streams.explained import (
@@ -30,6 +31,7 @@ from streams.readings import ReadingDecoder
 from streams.scores import ScoreRecord
 from streams.telemetry import STREAM
 from tocsin.cli.clients import admin, consumer, must_have, read_topic, until_end
+from tocsin.cli.commands import newest
 from tocsin.wiring import make_detector
 
 if TYPE_CHECKING:
@@ -151,12 +153,18 @@ class Evidence:
         return max(0, int(found[tp].offset)) if tp in found else 0
 
 
-def notifications(kafka: KafkaSettings, alert_id: str) -> list[Notification]:
-    """Return the notifications about an alert, in their order."""
-    about = alert_id.encode()
+def incidents_of(kafka: KafkaSettings, alert_id: str) -> list[str]:
+    """Return the ids of the incidents that list an alert."""
+    found = newest(kafka, "incidents", Incident).values()
+    return [one.incident_id for one in found if any(alert.alert_id == alert_id for alert in one.alerts)]
+
+
+def notifications(kafka: KafkaSettings, ids: Sequence[str]) -> list[Notification]:
+    """Return the notifications about an alert or its incidents, in their order."""
+    about = [one.encode() for one in ids]
     found = []
     for record in read_topic(kafka, "notifications", isolation_level="read_committed"):
-        if record.value is not None and about in record.value:
+        if record.value is not None and any(one in record.value for one in about):
             try:
                 found.append(Notification.model_validate_json(record.value))
             except ValidationError:

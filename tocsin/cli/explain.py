@@ -155,9 +155,12 @@ def _decisions(configuration: Configuration, alert: Alert) -> list[Account]:
 
 def _told(configuration: Configuration, alert: Alert) -> Telegraph:
     from alerts.told import telegraph  # noqa: PLC0415 - start-up time
-    from tocsin.cli.evidence import notifications  # noqa: PLC0415 - start-up time
+    from tocsin.cli.evidence import incidents_of, notifications  # noqa: PLC0415 - start-up time
 
-    return telegraph(alert, notifications(configuration.kafka, alert.alert_id), configuration.notify.route)
+    kafka, notify = configuration.kafka, configuration.notify
+    incidents = incidents_of(kafka, alert.alert_id)
+    found = notifications(kafka, [alert.alert_id, *incidents])
+    return telegraph(alert, found, notify.route, incidents=incidents, alone=notify.tell != "incidents")
 
 
 def _lasts(alert: Alert, at: float) -> bool:
