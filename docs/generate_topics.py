@@ -82,9 +82,11 @@ All values are JSON in UTF-8. `kafka.topic_prefix` is put before every name. `to
 missing; sizes and times below are the defaults of `topics` in the [configuration](configuration.md).
 
 Times in are ISO 8601 (without a zone: UTC), epoch seconds, or epoch milliseconds. Times out are ISO 8601 in UTC.
-The same for programs: [`asyncapi.yaml`](asyncapi.yaml), or `tocsin asyncapi` with your own prefix and brokers;
-[clients](../how-to/clients.md) in Python, Java and with kcat. Unknown fields of telemetry and transactions are kept among the attributes. An event that cannot be taken goes to
+Unknown fields of telemetry and transactions are kept among the attributes. An event that cannot be taken goes to
 `dead-letters`.
+
+The same for programs is [`asyncapi.yaml`](asyncapi.yaml), or `tocsin asyncapi` with your own prefix and brokers;
+[clients](../how-to/clients.md) in Python, Java and with kcat show how to use them.
 
 What a record leads to goes to the partition of the same number as the record. Each output has these headers:
 
@@ -103,9 +105,6 @@ def topics() -> str:
     parts = [INTRODUCTION]
     for spec in topic_specs(TopicSettings()):
         parts.append(f"## {spec.name}\n\n{spec.purpose.capitalize()}. {_kept(spec.config)}\n")
-        if spec.name not in CONTENTS:
-            parts.append("Reserved: this version publishes nothing here.\n")
-            continue
         content = CONTENTS[spec.name]
         parts.append(f"Key: {content.key}.\n")
         parts.append("\n".join(["| field | type | meaning |", "|---|---|---|", *_rows(content)]) + "\n")

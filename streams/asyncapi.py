@@ -47,7 +47,7 @@ def asyncapi(kafka: KafkaSettings, topics: TopicSettings, version: str) -> dict[
     ('plant-alerts', 'send')
 
     """
-    specs = [spec for spec in topic_specs(topics) if spec.name in CONTENTS]
+    specs = topic_specs(topics)
     payloads, schemas = _schemas()
     found = {
         "asyncapi": "3.0.0",

@@ -17,17 +17,10 @@ from tocsin.broker.distribution import jars, java
 PAGE = REPOSITORY / "docs" / "how-to" / "clients.md"
 
 
-def run(service: Service, *command: str, text: str | None = None) -> str:
+def run(service: Service, *command: str) -> str:
     environment = os.environ | {"KAFKA_BOOTSTRAP": service.brokers, "PREFIX": service.prefix}
     done = subprocess.run(
-        command,
-        env=environment,
-        cwd=service.folder,
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+        command, env=environment, cwd=service.folder, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
