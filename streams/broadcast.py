@@ -109,14 +109,16 @@ class BroadcastReader:
     async def _existing(self, asker: AIOKafkaConsumer) -> list[TopicPartition]:
         """Return all partitions of the topics that there are; a cluster from before an update may lack some."""
         names = [self._settings.topic(name) for name in self._topics]
-        there = await asker.topics()
+        # Asked for by itself: a client that has subscribed to nothing knows of no partition.
+        cluster = await asker._client.fetch_all_metadata()
+        there = cluster.topics()
         if missing := [name for name in names if name not in there]:
             log.warning("topics_missing", topics=missing, do="run `tocsin topics create`, then restart the workers")
         return [
             TopicPartition(name, number)
             for name in names
             if name in there
-            for number in sorted(asker.partitions_for_topic(name) or ())
+            for number in sorted(cluster.partitions_for_topic(name) or ())
         ]
 
     async def _ends(self, asker: AIOKafkaConsumer, follower: Follower) -> Mapping[TopicPartition, int]:
