@@ -205,18 +205,21 @@ class Ruling:
     def _bytes(self) -> bytes:
         values = {name: valid.model_dump() for name, valid in self.values.items()}
         versions = [one.model_dump() for one in self.versions]
-        return msgspec.msgpack.encode((self.policy.model_dump(), values, versions, self.owner, self.runbook))
+        windows = {name: window.model_dump() for name, window in self.windows.items()}
+        said = (self.policy.model_dump(), values, versions, self.owner, self.runbook, windows)
+        return msgspec.msgpack.encode(said)
 
     @classmethod
     def restored(cls, state: bytes) -> Ruling:
         """Return what ``snapshot`` gave."""
-        policy, values, versions, owner, runbook = msgspec.msgpack.decode(state)
+        policy, values, versions, owner, runbook, windows = msgspec.msgpack.decode(state)
         return cls(
             Policy.model_validate(policy),
             {name: ValidRange.model_validate(valid) for name, valid in values.items()},
             tuple(PolicyReference.model_validate(one) for one in versions),
             owner,
             runbook,
+            {name: Window.model_validate(window) for name, window in windows.items()},
         )
 
     def stamped(self, alert: Alert) -> Alert:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from alerts.alert import Alert, State, iso
 from alerts.evidence import strongest_of_each_kind
 from alerts.feedback import Feedback
-from alerts.held import ASK_AGAIN, FEEDBACK, SOURCE_BUDGET, STREAM_BUDGET, Held
+from alerts.held import ASK_AGAIN, CALENDAR, FEEDBACK, SOURCE_BUDGET, Held
 from alerts.lifecycle import Lifecycle
 from alerts.policy import Thresholds
 from alerts.step import Step
@@ -96,12 +96,12 @@ def unremarkable(score: Score, thresholds: Thresholds, signal: SignalScore) -> F
 def _finding(trace: Trace, again: Again, signal: SignalScore) -> Finding:
     kind, thresholds = signal.kind, trace.ruling.policy.of(signal.kind)
     alert = next((one for one in (*again.step.changes, *again.lifecycle.active) if one.kind == kind), None)
-    if alert is not None:
-        return _of_alert(trace, again, signal, thresholds, alert)
     held = again.lifecycle.held.of(kind)
+    if alert is not None and (held is None or alert.state is not State.PENDING):
+        return _of_alert(trace, again, signal, thresholds, alert)
     if held is not None:
         reason, because, change = _of_held(trace, again, kind, held)
-        return _made(again.score, signal, thresholds, reason, because, change)
+        return _made(again.score, signal, thresholds, reason, because, change, alert)
     if signal.p_value > thresholds.fire_p:
         return unremarkable(again.score, thresholds, signal)
     stop = thresholds.stop(again.score, signal)
@@ -135,6 +135,9 @@ def _of_alert(trace: Trace, again: Again, signal: SignalScore, thresholds: Thres
 def _of_held(trace: Trace, again: Again, kind: str, held: Held) -> tuple[str, str, str]:
     """Return the reason, its sentence, and what would change it, for an alert that something holds back."""
     since = f", since {iso(held.since)}" if held.since < trace.time else ""
+    if held.by == CALENDAR:
+        change = "`tocsin policy history` of it tells by whom and why; change the window there, or take back the change"
+        return held.by, f"window {held.window} mutes alerts{since}", change
     later = f"; asked again once it is {ASK_AGAIN:g} times as improbable" if since else ""
     budget = trace.ruling.policy.budget
     if held.by == FEEDBACK:
@@ -145,13 +148,9 @@ def _of_held(trace: Trace, again: Again, kind: str, held: Held) -> tuple[str, st
         begun, most = again.lifecycle.held.spent or (0, 0)
         because = f"the source's budget: {begun} of {most} alerts within a day have begun, what is left is for rarer"
         return held.by, f"{because} ones{since}{later}", f"raise `per_source_a_day` ({budget.per_source_a_day:g})"
-    if held.by == STREAM_BUDGET:
-        left = f"{trace.asked[-1].level:.2g}" if trace.asked else None
-        because = "the budget that all sources share is nearly spent" + (
-            f": it lets through what is at most {left} times fire_p" if left else ""
-        )
-        return held.by, f"{because}{since}{later}", "raise `telemetry.policy.budget.per_stream_a_day`"
-    return held.by, f"held back by {held.by}{since}", f"change or end {held.by}"
+    left = f": it lets through what is at most {trace.asked[-1].level:.2g} times fire_p" if trace.asked else ""
+    because = f"the budget that all sources share is nearly spent{left}"
+    return held.by, f"{because}{since}{later}", "raise `telemetry.policy.budget.per_stream_a_day`"
 
 
 def _of_gate(stop: str, thresholds: Thresholds, signal: SignalScore, score: Score) -> str:

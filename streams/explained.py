@@ -99,7 +99,7 @@ class Explainer:
     settings
         Those of telemetry.
     policies
-        All records of topic ``policies``.
+        All records of topics ``policies`` and ``changes``.
     detector_format
         Format of the detector's state.
 

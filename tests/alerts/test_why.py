@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from alerts.alert import alert_id
 from alerts.budget import Budget
+from alerts.calendars import Window
 from alerts.feedback import Feedback
 from alerts.lifecycle import Lifecycle
 from alerts.policies import Ruling, ValidRange
@@ -90,6 +91,21 @@ def test_the_budget_of_all_sources_says_what_it_lets_through():
     assert "lets through what is at most 0 times fire_p" in found.because
 
 
+def test_the_window_of_the_calendar_that_mutes_is_named():
+    window = Window(name="works", start="1970-01-01T00:00:00+00:00", duration="1h")
+    found = why(play(Ruling(Policy(), windows={"pumps/works": window}), [scored(1e-7), scored(1e-7)])[1])
+    assert found.reason == "calendar"
+    assert found.because == "window pumps/works mutes alerts, since 1970-01-01T00:00:00.000Z"
+
+
+def test_an_alert_that_has_lasted_for_long_enough_may_still_be_muted():
+    window = Window(name="works", start="1970-01-01T00:02:00", duration="1h")
+    ruling = Ruling(Policy(default=Thresholds(fire_after=120)), windows={"pumps/works": window})
+    found = why(play(ruling, [scored(1e-7)] * 4)[3])
+    assert found.reason == "calendar"
+    assert found.alert_id is not None
+
+
 def test_what_was_called_no_anomaly_names_who_said_so():
     lifecycle = Lifecycle("telemetry", "pump-7", Policy(), Feedback("telemetry", "pump-7"))
     lifecycle.step(0.0, scored(1e-7))
@@ -166,7 +182,8 @@ def test_whatever_happened_before_a_decision_made_again_from_its_trace_is_the_sa
 ):
     policy = Policy(default=thresholds, budget=BudgetLimits(per_source_a_day=a_day))
     feedback = Feedback("telemetry", "pump-7") if listens else None
-    ruling = Ruling(policy, {"x": ValidRange(max=45.0)} if listens else {})
+    noon = Window(name="noon", start="1970-01-01T00:20:00", duration="20m")
+    ruling = Ruling(policy, {"x": ValidRange(max=45.0)} if listens else {}, windows={"day/noon": noon})
     lifecycle = Lifecycle("telemetry", "pump-7", ruling, feedback, None if shared is None else Budget(shared))
     t = 0.0
     for number, (gap, signals, value, label) in enumerate(events):

@@ -25,6 +25,8 @@ from streams.explained import (
     position_of,
 )
 from streams.partitioner import partition_of
+from streams.policy_book import CHANGES
+from streams.policy_book import TOPIC as POLICIES
 from streams.processor import Record
 from streams.publication import POSITION
 from streams.readings import ReadingDecoder
@@ -84,7 +86,8 @@ class Evidence:
         self._settings, self._kafka = configuration.telemetry, configuration.kafka
         self._make_detector = make_detector(configuration)
         self._source, self._key = source, source.encode()
-        self._policies = [_record(self._kafka, one) for one in read_topic(self._kafka, "policies")]
+        said = [*read_topic(self._kafka, POLICIES), *read_topic(self._kafka, CHANGES)]
+        self._policies = [_record(self._kafka, one) for one in said]
 
     def explainer(self) -> Explainer:
         """Return what puts it into words."""
