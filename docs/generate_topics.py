@@ -102,6 +102,7 @@ What a record leads to goes to the partition of the same number as the record. E
 def topics() -> str:
     """Return every topic with its settings, its fields and an example."""
     shown = examples()
+    shown["scores"]["trace"]["data"] = "…"
     parts = [INTRODUCTION]
     for spec in topic_specs(TopicSettings()):
         parts.append(f"## {spec.name}\n\n{spec.purpose.capitalize()}. {_kept(spec.config)}\n")

@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.policy import Policy
+from streams.account import Account
 from streams.dead_letters import DeadLetter
-from streams.explained import Account, Explainer, Replay, Scored, letter_time, nothing_there, refused
+from streams.explained import Explainer, Scored
+from streams.not_scored import letter_time, nothing_there, refused
 from streams.processor import Output, Record
-from streams.readings import ReadingDecoder
+from streams.rescoring import Replay
 from streams.scores import ScoreRecord
 from streams.telemetry import TelemetryProcessor, TelemetrySettings
 from tests.streams.test_feedback_and_budget import SETTINGS, labels, telemetry
@@ -123,7 +125,8 @@ def test_an_event_that_was_not_published_is_scored_again_and_a_repetition_is_tol
     [
         (b"pump-7", "{", 7.0),
         (b"pump-8", '{"source": "pump-7", "timestamp": 60, "values": {"x": 1}}', 60.0),
-        (b"pump-8", '{"source": "pump-7", "timestamp": 60}', 7.0),
+        (b"pump-7", '{"source": "pump-7", "timestamp": 60}', 60.0),
+        (b"pump-7", '{"source": "pump-7", "timestamp": "now", "values": {"x": 1}}', 7.0),
         (b"pump-8", '{"source": "pump-8", "timestamp": 60}', None),
     ],
 )
@@ -134,7 +137,7 @@ def test_a_dead_letter_is_found_by_what_can_be_read_of_it(key: bytes, value: str
     letter = DeadLetter(
         reason="not_json", detail="…", topic="telemetry", partition=0, offset=3, timestamp=7.0, value=packed
     )
-    assert letter_time(letter, key, "pump-7", ReadingDecoder(SETTINGS.limits)) == time
+    assert letter_time(letter, key, "pump-7") == time
     assert refused(letter, "pump-7", 7.0).position == "telemetry/0/3"
 
 

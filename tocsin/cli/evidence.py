@@ -13,23 +13,16 @@ from pydantic import ValidationError
 from alerts.alert import Alert
 from alerts.incident import Incident
 from alerts.notification import Notification
+from streams.account import Account
 from streams.dead_letters import DeadLetter
-from streams.explained import (
-    Account,
-    Explainer,
-    Replay,
-    Replayed,
-    Scored,
-    letter_time,
-    not_processed,
-    position_of,
-)
+from streams.explained import Explainer, Scored
+from streams.not_scored import letter_time, not_processed
 from streams.partitioner import partition_of
 from streams.policy_book import CHANGES
 from streams.policy_book import TOPIC as POLICIES
 from streams.processor import Record
 from streams.publication import POSITION
-from streams.readings import ReadingDecoder
+from streams.rescoring import Replay, Replayed, position_of
 from streams.scores import ScoreRecord
 from streams.telemetry import STREAM
 from tocsin.cli.clients import admin, consumer, must_have, read_topic, until_end
@@ -106,11 +99,11 @@ class Evidence:
 
     def letters(self, since: float) -> list[tuple[float, DeadLetter]]:
         """Return the events that became dead letters since a time, each with its time."""
-        decoder, found = ReadingDecoder(self._settings.limits), []
+        found = []
         for record in records_since(self._kafka, "dead-letters", since):
             if record.value is not None:
                 letter = DeadLetter.model_validate_json(record.value)
-                time = letter_time(letter, record.key, self._source, decoder)
+                time = letter_time(letter, record.key, self._source)
                 if time is not None:
                     found.append((time, letter))
         return found

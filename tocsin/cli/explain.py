@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from alerts.alert import Alert
     from alerts.told import Telegraph
     from alerts.why import Finding
-    from streams.explained import Account
+    from streams.account import Account
     from tocsin.config import Configuration
 
 app = typer.Typer(
@@ -113,7 +113,7 @@ def source(
 
 def _account(configuration: Configuration, name: str, at: float, history: float) -> Account:
     """Find the event that is meant, and say what became of it."""
-    from streams.explained import NEAR, nothing_there, refused  # noqa: PLC0415 - start-up time
+    from streams.not_scored import NEAR, nothing_there, refused  # noqa: PLC0415 - start-up time
     from tocsin.cli.evidence import Evidence  # noqa: PLC0415 - start-up time
 
     evidence = Evidence(configuration, name)
