@@ -19,6 +19,7 @@ import typer.main
 import yaml
 from pydantic import BaseModel
 
+from alerts.happening import ChangeEvent
 from alerts.incident_settings import IncidentSettings
 from alerts.policies import PolicyVersion
 from streams.codec import decode
@@ -36,6 +37,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "label": LabelEvent,
     "policy": PolicyVersion,
     "command": CommandEvent,
+    "change_id": ChangeEvent,
 }
 
 
