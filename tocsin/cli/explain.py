@@ -148,7 +148,7 @@ def _decisions(configuration: Configuration, alert: Alert) -> list[Account]:
         return []
     evidence = Evidence(configuration, alert.source)
     explainer = evidence.explainer()
-    since = alert.history[0].at - configuration.telemetry.limits.max_ahead
+    since = alert.started_at - configuration.telemetry.limits.max_ahead
     traced = [(one.value.trace, one) for _, one in evidence.scores(since)]
     return [explainer.scored(one) for trace, one in traced if trace is not None and alert.alert_id in trace.alerts]
 
@@ -177,7 +177,7 @@ def _print_account(account: Account) -> None:
         print_line(f"  to change that: {account.change}")
     if account.p_value is not None:
         print_line(f"  event: p {account.p_value:.2g}, anomaly score {account.anomaly_score:.3f}")
-    if account.warm_up is not None and account.warm_up < 1:
+    if account.warm_up is not None and account.warm_up < 1 and account.reason != "warm_up":
         print_line(f"  warm-up: {account.warm_up:.0%}; still to come: {', '.join(account.missing) or 'nothing more'}")
     for finding in account.findings:
         print_line(f"  {_finding(finding)}")
