@@ -126,7 +126,11 @@ SAID = st.lists(
 
 
 @given(
-    paid=PAID, said=SAID, sizes=st.lists(st.integers(1, 6), min_size=1, max_size=8), ahead=st.floats(0, 9), data=st.data()
+    paid=PAID,
+    said=SAID,
+    sizes=st.lists(st.integers(1, 6), min_size=1, max_size=8),
+    ahead=st.floats(0, 9),
+    data=st.data(),
 )
 @settings(max_examples=100, deadline=None)
 def test_after_any_crashes_every_payment_is_decided_as_it_was(

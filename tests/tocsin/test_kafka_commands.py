@@ -11,6 +11,7 @@ INPUTS_AND_OUTPUTS = {
     "telemetry",
     "transactions",
     "labels",
+    "changes",
     "policies",
     "commands",
     "silences",
