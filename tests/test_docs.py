@@ -20,7 +20,6 @@ import yaml
 from pydantic import BaseModel
 
 from alerts.happening import ChangeEvent
-from alerts.incident_settings import IncidentSettings
 from alerts.policies import PolicyVersion
 from streams.codec import decode
 from streams.schemas import CommandEvent, EventLimits, LabelEvent, TelemetryEvent, TransactionEvent
@@ -79,9 +78,6 @@ def test_every_command_line_parses(page: Path):
 def test_every_setting_validates(text: str, tmp_path: Path):
     if "rules of Prometheus" in text:
         assert yaml.safe_load(text)["groups"]
-        return
-    if text.startswith(("topology:", "runbooks:")):
-        assert IncidentSettings.model_validate(yaml.safe_load(text))
         return
     file = tmp_path / "tocsin.yaml"
     if "\npolicies:" in text:
