@@ -164,7 +164,8 @@ class Partition:
             return
         there = max(end, self._known_end() or 0)
         await self._absorb_news(max((record.timestamp for record in records), default=-math.inf), whole=whole)
-        self._broadcasts_cover = max(there, self._broadcasts_cover)
+        if whole:  # else nobody has asked for what else was broadcast before what has come meanwhile
+            self._broadcasts_cover = max(there, self._broadcasts_cover)
         self._has_caught_up = True
 
     async def _absorb_news(self, until: float, *, asking: bool = True, whole: bool = True) -> None:
