@@ -11,6 +11,7 @@ import msgspec
 
 from alerts.alert import Alert, State
 from alerts.grouping import Group, Member, Told, flush, notifications
+from alerts.incident import Incident
 from alerts.inhibition import Inhibitor, InhibitRule
 from alerts.notification import Notification, NotifiedAlert
 from alerts.routing import Destination, Route, Router
@@ -121,22 +122,25 @@ class Dispatcher:
         """Groups that there are now."""
         return len(self._groups)
 
-    def take(self, now: float, alert: Alert) -> None:
-        """Take in a change of an alert; one that is older than what is known changes nothing."""
+    def take(self, now: float, alert: Alert, incident: Incident | None = None) -> None:
+        """Take in a change of an alert, or of the incident that it stands for.
+
+        One that is older than what is known changes nothing.
+        """
         known = self._known.get(alert.alert_id)
         if alert.state is State.PENDING or (known is not None and alert.version <= known.alert.version):
             return
         if alert.state.over:
             if known is not None:
-                self._end(known, NotifiedAlert.of(alert))
+                self._end(known, NotifiedAlert.of(alert, incident))
             return
         if known is None:
             if len(self._known) >= self._max_alerts:
                 self.dropped += 1
                 return
-            known = self._known[alert.alert_id] = _Known(NotifiedAlert.of(alert), {})
+            known = self._known[alert.alert_id] = _Known(NotifiedAlert.of(alert, incident), {})
         else:
-            known.alert = NotifiedAlert.of(alert)
+            known.alert = NotifiedAlert.of(alert, incident)
         self._changed.add(ALERT + alert.alert_id)
         self._note(known.alert)
         self._join_groups(known, now)

@@ -10,6 +10,7 @@ import msgspec
 from alerts.alert import Severity
 from alerts.notification import (
     MOST_ALERTS,
+    MOST_INCIDENTS,
     News,
     Notification,
     NotifiedAlert,
@@ -147,13 +148,19 @@ def notifications(
                 at=now,
                 firing=len(part) - over,
                 resolved=over,
-                alerts=tuple(part[:MOST_ALERTS]),
+                alerts=_listed(part),
                 truncated=max(len(part) - MOST_ALERTS, 0),
                 suppressed=tuple(found.suppressed[:MOST_ALERTS]),
                 suppressed_count=len(found.suppressed),
             )
         )
     return made
+
+
+def _listed(alerts: Sequence[NotifiedAlert]) -> tuple[NotifiedAlert, ...]:
+    """Return those that a notification lists, so that it is no larger than Kafka takes."""
+    short = (alert.model_copy(update={"incident": None}) for alert in alerts[MOST_INCIDENTS:MOST_ALERTS])
+    return (*alerts[:MOST_INCIDENTS], *short)
 
 
 def _news(alert: NotifiedAlert, told: Told) -> News:

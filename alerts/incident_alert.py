@@ -48,16 +48,5 @@ def as_alert(incident: Incident) -> Alert:
         p_value=p_value,
         owner=incident.owner,
         runbook=next((one.url for one in incident.advice if one.url), None),
-        summary=" ".join((incident.summary, *_advice(incident))),
+        summary=incident.summary,
     )
-
-
-def _advice(incident: Incident) -> list[str]:
-    """Say what to do, and what helped the last time."""
-    if incident.state.over:
-        return []
-    said = [f"What to do ({one.runbook}): {'; '.join(one.steps)}." for one in incident.advice[:1]]
-    helped = next((one for one in incident.similar if one.resolved_by), None)
-    if helped is not None:
-        said.append(f"Incident {helped.incident_id} looked like it, and was resolved by {helped.resolved_by}.")
-    return said

@@ -9,11 +9,18 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.alert import Alert, Severity, State, Time
+from alerts.incident import Incident
 from alerts.labels import labels_of
 from alerts.suppression import Suppressor
 
 MOST_ALERTS = 100
 """Alerts that a notification for people holds; it says how many more there are."""
+
+MOST_INCIDENTS = 10
+"""Incidents that a notification tells with all that is known of them; of further ones it has the summary."""
+
+LISTED_ALERTS, LISTED_STEPS = 5, 20
+"""Alerts, and newest entries of the timeline, of an incident that is told."""
 
 
 class News(StrEnum):
@@ -56,10 +63,13 @@ class NotifiedAlert(BaseModel):
     labels: dict[str, str] = Field(default_factory=dict, description="What routes and matchers see")
     news: News = Field(News.NEW, description="Why it is told")
     previous_severity: Severity | None = Field(None, description="If it was told before with another")
+    incident: Incident | None = Field(
+        None, description="The incident that is told as this alert, with causes, advice and timeline; its lists are cut"
+    )
 
     @classmethod
-    def of(cls, alert: Alert) -> NotifiedAlert:
-        """Return what is told of an alert."""
+    def of(cls, alert: Alert, incident: Incident | None = None) -> NotifiedAlert:
+        """Return what is told of an alert, or of the incident that it stands for."""
         name = alert.name if alert.name in alert.values else next(iter(alert.values), None)
         peak = alert.values.get(name) if name is not None else None
         return cls(
@@ -86,6 +96,7 @@ class NotifiedAlert(BaseModel):
             assignee=alert.assignee,
             runbook=alert.runbook,
             labels=labels_of(alert),
+            incident=None if incident is None else _cut(incident),
         )
 
 
@@ -143,6 +154,11 @@ class Notification(BaseModel):
     def encode(self) -> bytes:
         """Return the JSON value; the same notification always gives the same bytes."""
         return self.model_dump_json().encode()
+
+
+def _cut(incident: Incident) -> Incident:
+    lists = {"alerts": incident.alerts[:LISTED_ALERTS], "timeline": incident.timeline[-LISTED_STEPS:]}
+    return incident.model_copy(update=lists)
 
 
 def notification_id(route: str, group: dict[str, str], at: float, number: int) -> str:

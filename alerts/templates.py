@@ -35,6 +35,27 @@ BODY = """\
 {% if alert.runbook %}
   what to do: {{ alert.runbook }}
 {% endif %}
+{% if alert.incident %}
+{% for cause in alert.incident.causes %}
+  cause, {{ (100 * cause.score) | round | int }} %: {{ cause.source }}
+{% for one in cause.evidence %}
+    {{ one.kind }}: {{ one.detail }}
+{% endfor %}
+{% endfor %}
+{% if alert.state not in ("resolved", "retracted") %}
+{% for one in alert.incident.advice %}
+  what to do about {{ one.cause }} ({{ one.runbook }}): {{ one.steps | join("; ") }}\
+{% if one.url %} {{ one.url }}{% endif %}
+
+{% endfor %}
+{% for one in alert.incident.similar if one.resolved_by %}
+  incident {{ one.incident_id }} looked like it, and was resolved by {{ one.resolved_by }}
+{% endfor %}
+{% endif %}
+{% for entry in alert.incident.timeline %}
+  {{ entry.at | clock }} {{ entry.what }}: {{ entry.detail }}
+{% endfor %}
+{% endif %}
 {% if link(alert) %}
   {{ link(alert) }}
 {% endif %}
@@ -55,8 +76,8 @@ LONGEST = 20_000
 class Templates(BaseModel):
     """Jinja templates of what people read.
 
-    They see the fields of the notification (topic `notifications`), `link(alert)`, and the filters `clock`, `duration`,
-    `number` and `odds`.
+    They see the fields of the notification (topic `notifications`), of which `alert.incident` tells of an incident,
+    `link(alert)`, and the filters `clock`, `duration`, `number` and `odds`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

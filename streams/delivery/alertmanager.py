@@ -78,7 +78,12 @@ class AlertmanagerSink:
             found = getattr(alert, name)
             if found is not None:
                 annotations[name] = number(found)
-        told = {"runbook_url": alert.runbook, "assignee": alert.assignee}
+        steps = (
+            []
+            if alert.incident is None
+            else [f"{one.runbook}: {'; '.join(one.steps)}" for one in alert.incident.advice]
+        )
+        told = {"runbook_url": alert.runbook, "assignee": alert.assignee, "advice": "\n".join(steps)}
         annotations |= {name: value for name, value in told.items() if value}
         said = {
             "labels": alert.labels,

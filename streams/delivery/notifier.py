@@ -226,7 +226,7 @@ class Notifier:
         """Publish what incidents are now, and tell of them if they are what is told of."""
         if self._settings.tell != "alerts":
             for incident in incidents:
-                self._dispatcher.take(self._now, as_alert(incident))
+                self._dispatcher.take(self._now, as_alert(incident), incident)
         return [Entry("incidents", one.incident_id.encode(), one.encode(), INCIDENT_TYPE) for one in incidents]
 
     def _follows(self, outcome: Outcome, made: list[tuple[int, Notification]]) -> list[Entry]:

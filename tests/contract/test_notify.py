@@ -138,7 +138,8 @@ def test_a_silence_of_the_command_line_silences_and_the_log_names_it(notifying: 
 
 
 TOPOLOGY = {"sources": [{"match": r"web-\d+", "depends_on": ["db"]}, {"match": "db", "owner": "team-db"}]}
-AT_ONCE = {"settle": 1.0, "lateness": 0.5, "publish_every": 1.0, "topology": TOPOLOGY}
+RUNBOOKS = [{"name": "undo", "source": "db", "changes": ["deploy"], "steps": ["roll back"]}]
+AT_ONCE = {"settle": 1.0, "lateness": 0.5, "publish_every": 1.0, "topology": TOPOLOGY, "runbooks": RUNBOOKS}
 
 
 def incidents(notifying: Notifying) -> list[dict[str, object]]:
@@ -163,6 +164,9 @@ def test_alerts_of_one_cause_are_one_incident_that_is_told_once_with_its_cause_a
     assert (alert["kind"], alert["source"], alert["owner"]) == ("incident", "db", "team-db")
     assert "6 sources: 6 alerts" in alert["summary"]
     assert "after deploy d42" in alert["summary"]
+    (cause, *_), (advice,) = alert["incident"]["causes"], alert["incident"]["advice"]
+    assert (cause["source"], cause["change_id"], advice["steps"]) == ("db", "d42", ["roll back"])
+    assert "what to do about db (undo): roll back" in notifying.hook.told[0]["body"]
     order = {"incident_id": alert["alert_id"], "command": "acknowledge", "by": "ann", "timestamp": time.time()}
     notifying.service.produce("commands", [(alert["alert_id"], order)])
     notifying.until(lambda: incidents(notifying)[-1]["state"] == "acknowledged", "the acknowledgement")
