@@ -3,6 +3,7 @@
     python -m benchmarks.storm                    10,000 sensors behind 10 gateways behind one switch
     python -m benchmarks.storm --sources 2000     fewer
     python -m benchmarks.storm --alerts-only      what one alert costs among so many, without telemetry
+    python -m benchmarks.storm --service          over Kafka, a worker, `tocsin notify` and a webhook
 
 Each sensor has learned what is normal; then the switch fails, the gateways' latency rises, and a second later that of
 all sensors; minutes later all is well again. The events go through the default detector, the policy and the life of
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -83,6 +84,31 @@ def alerts_alone(count: int) -> Alone:
     return Alone(begun - started, time.process_time() - snapped, tuple(said), size)
 
 
+class Reading(NamedTuple):
+    """What a sensor or gateway sends: its name, the time of the round, and the event."""
+
+    source: str
+    at: float
+    event: bytes
+
+
+def rounds(sources: int, calm: int, failing: int, after: int, start: float, seed: int = 1) -> Iterator[list[Reading]]:
+    """Yield what all send in each round, before, while and after the switch fails."""
+    names = [f"gateway-{i}" for i in range(GATEWAYS)] + [f"sensor-{i % GATEWAYS}-{i}" for i in range(sources)]
+    chance = np.random.default_rng(seed)
+    for step in range(calm + failing + after):
+        at, wrong = start + INTERVAL * step, calm <= step < calm + failing
+        values = 20.0 + chance.normal(size=len(names)) + (40.0 if wrong else 0.0)
+        yield [
+            Reading(name, at, _event(name, at + i / len(names), float(value)))
+            for i, (name, value) in enumerate(zip(names, values, strict=True))
+        ]
+
+
+def _event(source: str, at: float, latency: float) -> bytes:
+    return msgspec.json.encode({"source": source, "timestamp": round(1000 * at), "values": {"latency": latency}})
+
+
 class Storm(NamedTuple):
     """What a storm came to.
 
@@ -120,18 +146,16 @@ def storm(sources: int, calm: int = 90, failing: int = 12, after: int = 10, seed
         Of the noise.
 
     """
-    names = [f"gateway-{i}" for i in range(GATEWAYS)] + [f"sensor-{i % GATEWAYS}-{i}" for i in range(sources)]
-    chance = np.random.default_rng(seed)
     settings = TelemetrySettings()
     processor = TelemetryProcessor(settings, 0, {}, detector_factory(settings.detector))
     incidents = Incidents(IncidentSettings(topology=TOPOLOGY))
     events = alerts = snapshot = offset = 0
     scoring = deciding = 0.0
     said: list[Incident] = []
-    for step in range(calm + failing + after):
-        wrong = calm <= step < calm + failing
-        values = 20.0 + chance.normal(size=len(names)) + (40.0 if wrong else 0.0)
-        records = _records(names, values, START + INTERVAL * step, offset)
+    for step, readings in enumerate(rounds(sources, calm, failing, after, START, seed)):
+        records = [
+            Record("telemetry", 0, offset + i, one.at, one.source.encode(), one.event) for i, one in enumerate(readings)
+        ]
         offset += len(records)
         began = time.process_time()
         outputs = processor.process(records).outputs
@@ -149,28 +173,18 @@ def storm(sources: int, calm: int = 90, failing: int = 12, after: int = 10, seed
     return Storm(events, alerts, scoring, deciding, tuple(one for one in said if one.opened_at >= START), snapshot)
 
 
-def _records(names: Sequence[str], values: np.ndarray, at: float, offset: int) -> list[Record]:
-    return [
-        Record(
-            "telemetry",
-            0,
-            offset + i,
-            at,
-            name.encode(),
-            msgspec.json.encode(
-                {"source": name, "timestamp": round(1000 * (at + i / len(names))), "values": {"latency": float(value)}}
-            ),
-        )
-        for i, (name, value) in enumerate(zip(names, values, strict=True))
-    ]
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sources", type=int, default=10_000, help="sensors that fail")
     parser.add_argument("--alerts-only", action="store_true", help="leave the telemetry out")
+    parser.add_argument("--service", action="store_true", help="let the real service take it")
     options = parser.parse_args()
+    if options.service:
+        from benchmarks.storm_live import measure  # noqa: PLC0415 - it is built on this module
+
+        print(measure(options.sources))
+        return
     for count in (options.sources // 10, options.sources):
         alone = alerts_alone(count)
         print(
