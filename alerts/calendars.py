@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
@@ -56,6 +57,7 @@ class Window(BaseModel):
     )
     timezone: str = Field("UTC", description="By whose clocks, as `Europe/Berlin`")
     mute: bool = Field(True, description="Whether no alert begins in it")
+    kinds: tuple[Word, ...] = Field((), description="Which kinds of alerts it mutes, as `silence`; default: all")
     freeze: bool = Field(False, description="Whether nothing is learned in it")
 
     @model_validator(mode="after")
@@ -70,6 +72,8 @@ class Window(BaseModel):
             raise ValueError("rrule: goes with `start`; holidays have days of their own")
         if not (self.mute or self.freeze):
             raise ValueError("it does nothing: say `mute: true`, `freeze: true` or both")
+        if self.kinds and not self.mute:
+            raise ValueError("kinds: says what is muted, and `mute: false` that nothing is; leave out one of both")
         _ = self._starts
         return self
 
@@ -77,10 +81,18 @@ class Window(BaseModel):
         """Return when the window ends that is open at a time, epoch seconds; ``None`` if none is."""
         return self._known_at(t).end
 
-    def next_start(self, t: float) -> float:
-        """Return when the next window begins after a time, epoch seconds; infinite if none does."""
-        stretch = self._known_at(t)
-        return stretch.until if stretch.end is None else self._starts.after(stretch.end - 1e-3)
+    def mutes(self, kind: str) -> bool:
+        """Say whether alerts of a kind do not begin in it."""
+        return self.mute and (not self.kinds or kind in self.kinds)
+
+    def times(self, t: float) -> Iterator[tuple[float, float]]:
+        """Yield beginnings and ends, epoch seconds: of what is open at a time, then of all that comes."""
+        begins = self._starts.before(t)
+        if t >= begins + self.duration:
+            begins = self._starts.after(t)
+        while math.isfinite(begins):
+            yield begins, begins + self.duration
+            begins = self._starts.after(begins)
 
     def _known_at(self, t: float) -> _Stretch:
         stretch: _Stretch = self.__dict__.get("_stretch", _NO_STRETCH)
@@ -97,10 +109,9 @@ class Window(BaseModel):
 
     @cached_property
     def _starts(self) -> _Starts:
-        zone = ZoneInfo(self.timezone)
-        if self.holidays is not None:
-            return _Holidays(self.holidays, zone)
-        start = self.start or dt.datetime.now(zone)
+        zone, start = ZoneInfo(self.timezone), self.start
+        if start is None:
+            return _Holidays(self.holidays or "", zone)
         local = start.astimezone(zone).replace(tzinfo=None) if start.tzinfo is not None else start
         return _Recurring(local, self.rrule, zone)
 
@@ -124,13 +135,17 @@ class _Starts(Protocol):
         """Return the first start after a time, infinite if there is none."""
 
 
+_COMPACT = "%Y%m%dT%H%M%S"
+_UNTIL = re.compile(r"UNTIL=(\d{8}T\d{6})Z", re.IGNORECASE)
+
+
 class _Recurring:
     """Starts by a rule. It counts local time, so a window keeps its hour when clocks change."""
 
     def __init__(self, first: dt.datetime, rule: str | None, zone: ZoneInfo) -> None:
         self._zone = zone
         try:
-            self._rule = rrulestr(rule or "FREQ=DAILY;COUNT=1", dtstart=first, cache=True)
+            self._rule = rrulestr(_UNTIL.sub(self._until, rule or "FREQ=DAILY;COUNT=1"), dtstart=first, cache=True)
         except (ValueError, TypeError) as error:
             raise ValueError(f"rrule: {rule!r} is no recurrence rule: {error}") from error
         if rule is not None and any(f"FREQ={freq}" in rule.upper() for freq in FINE):
@@ -147,6 +162,11 @@ class _Recurring:
         while found is not None and self._epoch(found) <= t:  # clocks were put back over it
             found = self._rule.after(found)
         return math.inf if found is None else self._epoch(found)
+
+    def _until(self, said: re.Match[str]) -> str:
+        """Return an end in local time, as all is counted here; iCalendar has it in UTC."""
+        end = dt.datetime.strptime(said[1], _COMPACT).replace(tzinfo=dt.UTC).astimezone(self._zone)
+        return f"UNTIL={end.strftime(_COMPACT)}"
 
     def _local(self, t: float) -> dt.datetime:
         return dt.datetime.fromtimestamp(t, self._zone).replace(tzinfo=None)
@@ -184,21 +204,21 @@ class _Holidays:
         return step * math.inf
 
 
-def muted_until(windows: Mapping[str, Window], t: float) -> float | None:
-    """Return when muting ends that is on at a time, one window after the other; ``None`` if it is not on.
+def muted_until(windows: Mapping[str, Window], kind: str, t: float) -> float | None:
+    """Return when muting of a kind ends that is on at a time, window after window; ``None`` if it is not on.
 
     Examples
     --------
     >>> morning = Window(name="m", start="2026-01-01T06:00", duration="6h")
     >>> noon = Window(name="n", start="2026-01-01T12:00", duration="1h")
     >>> at = dt.datetime(2026, 1, 1, 7, tzinfo=dt.UTC).timestamp()
-    >>> (muted_until({"m": morning, "n": noon}, at) - at) / 3600
+    >>> (muted_until({"m": morning, "n": noon}, "spike", at) - at) / 3600
     6.0
 
     """
     until = t
     for _ in range(1 + len(windows)):
-        ends = [end for window in windows.values() if window.mute and (end := window.end_of(until)) is not None]
+        ends = [end for window in windows.values() if window.mutes(kind) and (end := window.end_of(until)) is not None]
         latest = max(ends, default=until)
         if latest <= until:
             break

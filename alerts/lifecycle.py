@@ -197,7 +197,7 @@ class Lifecycle:
 
         A silence does not begin while alerts are muted; afterwards the source has as long as usual.
         """
-        until = self._ruling.muted_until(last + allowed)
+        until = self._ruling.muted_until(SILENCE, last + allowed)
         return allowed if until is None else until - last + allowed
 
     def silent(self, last: float, allowed: float) -> tuple[Alert, ...]:
@@ -381,7 +381,7 @@ class Lifecycle:
 
     def _urge(self, kind: str, thresholds: Thresholds, changes: list[Alert]) -> None:
         """Say an alert again that nobody acknowledges, or escalate it, when that is due."""
-        alert = self._alerts.get(kind) if self._ruling.muted_by(self._now) is None else None
+        alert = self._alerts.get(kind) if self._ruling.muted_by(kind, self._now) is None else None
         again = None if alert is None else urged(alert, thresholds, self._now)
         if again is not None:
             self._put(kind, again, changes)
@@ -398,7 +398,7 @@ class Lifecycle:
 
     def _may_fire(self, kind: str, p_value: float, thresholds: Thresholds) -> bool:
         """Ask the calendar, then the budgets, of which a value outside of its valid range takes nothing."""
-        window = self._ruling.muted_by(self._now)
+        window = self._ruling.muted_by(kind, self._now)
         if window is not None:
             self._held.because_of_calendar(kind, p_value, self._now, window)
             return False

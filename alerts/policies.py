@@ -182,16 +182,16 @@ class Ruling:
     runbook: str | None = None
     windows: Mapping[str, Window] = field(default_factory=dict)
 
-    def muted_by(self, t: float) -> str | None:
-        """Return the name of the window that mutes alerts at an event time, ``None`` if none does."""
+    def muted_by(self, kind: str, t: float) -> str | None:
+        """Return the name of the window that mutes alerts of a kind at an event time, ``None`` if none does."""
         for name, window in self.windows.items():
-            if window.mute and window.end_of(t) is not None:
+            if window.mutes(kind) and window.end_of(t) is not None:
                 return name
         return None
 
-    def muted_until(self, t: float) -> float | None:
-        """Return until when alerts are muted at an event time, ``None`` if they are not."""
-        return muted_until(self.windows, t) if self.windows else None
+    def muted_until(self, kind: str, t: float) -> float | None:
+        """Return until when alerts of a kind are muted at an event time, ``None`` if they are not."""
+        return muted_until(self.windows, kind, t) if self.windows else None
 
     def is_frozen(self, t: float) -> bool:
         """Say whether nothing is learned at an event time."""

@@ -158,14 +158,18 @@ class PolicyBook:
             Latest time at which a record of it was produced, including the event's, epoch seconds.
 
         """
-        era = self._eras[bisect_left(self._beginnings, heard)]
+        era = self._era(heard)
         if source.era is not era:
             source.era = era
             source.govern(self._ruling(era, source.name))
 
     def ruling(self, name: str, heard: float) -> Ruling:
         """Return what governs a source at a time of production."""
-        return self._ruling(self._eras[bisect_left(self._beginnings, heard)], name)
+        return self._ruling(self._era(heard), name)
+
+    def in_force(self, heard: float) -> list[PolicyVersion]:
+        """Return the versions that count for events of a time of production; planned changes are among them."""
+        return [version for _, version in self._era(heard).versions]
 
     def changes(self) -> Iterator[tuple[str, bytes]]:
         """Return the state if it has changed since the last call; to be stored before those of the sources."""
@@ -173,6 +177,9 @@ class PolicyBook:
             self._stored = dict(self.absorbed)
             absorbed = [(*place, offset) for place, offset in sorted(self.absorbed.items())]
             yield KEY, msgspec.msgpack.encode(_State(FORMAT, absorbed, self.applied))
+
+    def _era(self, heard: float) -> _Era:
+        return self._eras[bisect_left(self._beginnings, heard)]
 
     def _ruling(self, era: _Era, name: str) -> Ruling:
         about = [pair for pair in era.versions if pair[1].policy is not None and pair[1].policy.matches(name)]

@@ -16,6 +16,7 @@ from tocsin.cli import (
     backtest,
     bench,
     broker,
+    calendar,
     check,
     demo,
     evaluate,
@@ -60,6 +61,7 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(explain.app, name="explain")
 app.add_typer(policy.app, name="policy")
+app.add_typer(calendar.app, name="calendar")
 app.command("tail")(tail.tail)
 app.add_typer(topics.app, name="topics")
 app.command("asyncapi")(asyncapi.asyncapi)

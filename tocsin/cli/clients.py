@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kafka.admin import KafkaAdminClient
     from kafka.consumer.fetcher import ConsumerRecord
 
+    from streams.processor import Record
     from streams.settings import KafkaSettings
 
 ANSWER_MS = 10_000
@@ -67,6 +68,14 @@ def read_topic(kafka: KafkaSettings, topic: str, **options: Any) -> list[Consume
         client.assign(partitions)
         client.seek_to_beginning(*partitions)
         return [record for lot in until_end(client, partitions) for record in lot]
+
+
+def as_processed(kafka: KafkaSettings, one: ConsumerRecord) -> Record:
+    """Return a record as processors take it."""
+    from streams.processor import Record  # noqa: PLC0415 - start-up time
+
+    name = one.topic.removeprefix(kafka.topic_prefix)
+    return Record(name, one.partition, one.offset, one.timestamp / 1000, one.key, one.value)
 
 
 @contextlib.contextmanager

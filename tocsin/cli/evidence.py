@@ -20,12 +20,11 @@ from streams.not_scored import letter_time, not_processed
 from streams.partitioner import partition_of
 from streams.policy_book import CHANGES
 from streams.policy_book import TOPIC as POLICIES
-from streams.processor import Record
 from streams.publication import POSITION
 from streams.rescoring import Replay, Replayed, position_of
 from streams.scores import ScoreRecord
 from streams.telemetry import STREAM
-from tocsin.cli.clients import admin, consumer, must_have, read_topic, until_end
+from tocsin.cli.clients import admin, as_processed, consumer, must_have, read_topic, until_end
 from tocsin.cli.commands import newest
 from tocsin.wiring import make_detector
 
@@ -80,7 +79,7 @@ class Evidence:
         self._make_detector = make_detector(configuration)
         self._source, self._key = source, source.encode()
         said = [*read_topic(self._kafka, POLICIES), *read_topic(self._kafka, CHANGES)]
-        self._policies = [_record(self._kafka, one) for one in said]
+        self._policies = [as_processed(self._kafka, one) for one in said]
 
     def explainer(self) -> Explainer:
         """Return what puts it into words."""
@@ -122,7 +121,7 @@ class Evidence:
             replay = Replay(self._settings, self._make_detector, self._source, at, number)
             whole = True
             for lot in lots_since(self._kafka, STREAM, at - history, [number]):
-                replay.take(_record(self._kafka, one) for one in lot if one.key in (self._key, None))
+                replay.take(as_processed(self._kafka, one) for one in lot if one.key in (self._key, None))
                 if replay.is_past:
                     break
             if replay.events:
@@ -196,11 +195,6 @@ def _starts(client: Any, partitions: list[Any], since: float) -> dict[Any, int]:
     found = client.offsets_for_times(dict.fromkeys(partitions, max(0, int(since * 1000))))
     ends = client.end_offsets(partitions)
     return {tp: ends[tp] if found[tp] is None else found[tp].offset for tp in partitions}
-
-
-def _record(kafka: KafkaSettings, one: ConsumerRecord) -> Record:
-    name = one.topic.removeprefix(kafka.topic_prefix)
-    return Record(name, one.partition, one.offset, one.timestamp / 1000, one.key, one.value)
 
 
 def _seconds(text: str) -> float:
