@@ -83,7 +83,9 @@ def plan(
     freeze: Annotated[bool, typer.Option("--freeze", help="Learn nothing meanwhile either.")] = False,
     mute: Annotated[bool, typer.Option("--mute/--no-mute", help="Whether no alert begins meanwhile.")] = True,
     summary: Annotated[str, typer.Option("--summary", metavar="TEXT", help="What is changed, and why.")] = "",
-    id_: Annotated[str | None, typer.Option("--id", help="Its id; one said again takes the place of what it was.")] = None,
+    id_: Annotated[
+        str | None, typer.Option("--id", help="Its id; one said again takes the place of what it was.")
+    ] = None,
     by: By = None,
     config: ConfigFile = None,
     json_: Json = False,
