@@ -23,7 +23,10 @@ def iso(time: float) -> str:
 
 
 def _epoch_seconds(value: Any) -> Any:
-    return datetime.fromisoformat(value).timestamp() if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    found = datetime.fromisoformat(value)
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 Time = Annotated[

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.alert import Alert, Time
-from alerts.calendars import LONGEST
+from alerts.calendars import LONGEST, Word
 from alerts.durations import Duration
 
 
@@ -24,12 +24,12 @@ class ChangeEvent(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    change_id: str = Field(min_length=1, max_length=256, description="Names the change")
-    kind: str = Field(min_length=1, max_length=64, description="What was done: deploy, configuration, restart, …")
-    source: str = Field(min_length=1, max_length=256, description="Source, or other node of the topology, it is about")
-    timestamp: Time = Field(description="When it took effect")
+    change_id: Word = Field(description="Names the change")
+    kind: Annotated[Word, Field(max_length=64)] = Field(description="What was done: deploy, configuration, restart, …")
+    source: Word = Field(description="Source, or other node of the topology, it is about")
+    timestamp: Annotated[Time, Field(gt=-2e10, lt=2e10, allow_inf_nan=False)] = Field(description="When it took effect")
     summary: str = Field("", max_length=1024, description="What was changed, for people")
-    by: str | None = Field(None, max_length=256, description="Who did it")
+    by: Word | None = Field(None, description="Who did it")
     lasts: Duration | None = Field(
         None,
         gt=0,

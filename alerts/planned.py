@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerts.calendars import Window
 from alerts.happening import ChangeEvent
-from alerts.policies import PolicyDocument, PolicyVersion
+from alerts.policies import MOST_REASON, PolicyDocument, PolicyVersion
 
 CHANGE = "change "
 """What the names of these policies begin with; the change's id follows."""
@@ -36,7 +36,5 @@ def planned(change: ChangeEvent) -> PolicyVersion:
             }
         )
         policy = PolicyDocument(name=name, source=change.source, calendar=(window,))
-    author = change.by or "changes"
-    return PolicyVersion(
-        name=name, version=1, author=author, reason=change.summary or None, at=change.timestamp, policy=policy
-    )
+    author, reason = change.by or "changes", change.summary[:MOST_REASON] or None
+    return PolicyVersion(name=name, version=1, author=author, reason=reason, at=change.timestamp, policy=policy)

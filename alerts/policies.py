@@ -13,15 +13,15 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from alerts.alert import Alert, PolicyReference, Severity, Time
-from alerts.calendars import Window, muted_until
+from alerts.calendars import Window, Word, muted_until
 from alerts.policy import Policy, Thresholds
 from detectors.score import Score, SignalScore, ValueExplanation
 
 RANGE = "range"
 """Kind of the alert on a value outside of its valid range."""
 
-Word = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Text = Annotated[str, Field(max_length=1000)]
+MOST_REASON = 1000
+Text = Annotated[str, Field(max_length=MOST_REASON)]
 
 
 class ValidRange(BaseModel):

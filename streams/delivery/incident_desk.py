@@ -60,13 +60,15 @@ class IncidentDesk:
     def take(self, happening: Alert | ChangeEvent | IncidentCommand, now: float) -> tuple[Incident, ...]:
         """Take in what has been read, and return the incidents that it changes.
 
-        What people say has the time of the clock, and counts no later than what the alerts have come to.
+        What people say has the time of the clock, and counts no later than what the alerts have come to; what is
+        planned counts from when it is said. So none of it makes the alerts to come late.
         """
         if isinstance(happening, Alert):
             if happening.updated_at > self._time(now):
                 self._newest, self._heard = happening.updated_at, now
-        elif happening.timestamp > self._time(now) > -math.inf:
-            happening = happening.model_copy(update={"timestamp": self._time(now)})
+        else:
+            latest = self._time(now) if self._newest > -math.inf else now
+            happening = happening.model_copy(update={"timestamp": min(happening.timestamp, latest)})
         self._changed = True
         return self._incidents.take([happening])
 

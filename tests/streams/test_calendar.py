@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerts.happening import ChangeEvent
 from detectors.registry import DetectorSettings, detector_factory
 from streams.processor import Record
 from streams.settling import SETTLING
@@ -53,6 +55,40 @@ def test_a_bad_change_is_told_once_and_mutes_nothing():
     (letter,) = (json.loads(output.value) for result in results for output in result.outputs)
     assert (letter["topic"], letter["reason"]) == ("changes", "out_of_range")
     assert "soon" in letter["detail"]
+
+
+CHANGES = st.fixed_dictionaries(
+    {
+        "change_id": st.text(max_size=300),
+        "kind": st.text(max_size=70),
+        "source": st.text(max_size=300),
+        "timestamp": st.one_of(st.floats(), st.sampled_from(("", "2026-01-01", "0001-01-01T00:00:00", None))),
+        "lasts": st.one_of(st.none(), st.floats(), st.sampled_from(("5m", "soon"))),
+        "by": st.one_of(st.none(), st.text(max_size=5)),
+        "summary": st.text(max_size=1100),
+    }
+)
+SOUND = {"change_id": "d42", "kind": "deploy", "source": "pump-*", "timestamp": START, "lasts": 60}
+
+
+@settings(deadline=None)
+@given(said=CHANGES, sound=st.sets(st.sampled_from(sorted(SOUND))))
+def test_whatever_a_change_says_it_mutes_or_is_a_dead_letter(said, sound):
+    value = said | {name: SOUND[name] for name in sound}
+    processor = new()
+    result = processor.absorb([Record("changes", 0, 0, START, b"pumps", json.dumps(value).encode())])
+    assert result.outcomes["dead_letter"] == len(result.outputs) <= 1
+    processor.process(telemetry(("pump-7", 1e-6, 1.0)))
+
+
+def test_a_time_without_a_zone_is_in_utc(monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert ChangeEvent.model_validate(SOUND | {"timestamp": "2026-01-01T00:00:00"}).timestamp == START
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_what_happens_in_a_frozen_window_is_not_learned():

@@ -57,6 +57,14 @@ def test_a_change_before_all_alerts_may_be_the_cause_of_the_first() -> None:
     assert said.causes[0].change_id == "d42"
 
 
+def test_a_change_that_is_planned_for_next_week_does_not_make_alerts_until_then_late() -> None:
+    incidents = desk()
+    incidents.take(ChangeEvent(change_id="d42", kind="deploy", source="b", timestamp=NOW + 7 * 86_400.0), NOW)
+    incidents.take(fired("a", NOW + 60.0), NOW + 60.0)
+    (said,) = incidents.advance(NOW + 75.0)
+    assert said.opened_at == NOW + 70.0
+
+
 @pytest.mark.parametrize("crash_after", range(6))
 def test_a_restart_after_any_step_says_the_same(crash_after: int) -> None:
     def told(crash: int | None) -> list[Incident]:
