@@ -42,9 +42,7 @@ class Explainer:
 
     def __init__(self, settings: TelemetrySettings, policies: Sequence[Record], detector_format: int) -> None:
         self._settings, self._format = settings, detector_format
-        self._book = PolicyBook(settings.policy, settings.limits, {})
-        for _ in self._book.absorb(policies):
-            pass  # what cannot be read is a dead letter
+        self._book = PolicyBook.of(settings.policy, settings.limits, policies)
 
     def scored(self, scored: Scored) -> Account:
         """Return what became of an event whose score was published."""

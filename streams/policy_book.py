@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -30,6 +31,9 @@ KEPT_VERSIONS = 32
 
 KEPT_CHANGES = 256
 """Planned changes that are kept in the state."""
+
+MOST_SOURCES = 100_000
+"""Sources whose ruling is remembered; the others' are found again."""
 
 
 class Governed(Protocol):
@@ -61,6 +65,7 @@ class _Era:
 
     def __init__(self, versions: Sequence[PolicyVersion]) -> None:
         self.versions = [(one.encode(), one) for one in present(versions).values() if one.policy is not None]
+        self.rulings: dict[str, Ruling] = {}
 
 
 class PolicyBook:
@@ -116,6 +121,13 @@ class PolicyBook:
             self._restore(stored)
         self._stored = dict(self.absorbed)
         self._divide()
+
+    @classmethod
+    def of(cls, configured: Policy, limits: EventLimits, records: Sequence[Record]) -> PolicyBook:
+        """Return the book of all records of both topics, for who asks afterwards; dead letters are passed over."""
+        book = cls(configured, limits, {})
+        deque(book.absorb(records), maxlen=0)
+        return book
 
     def absorb(self, records: Sequence[Record]) -> Iterator[tuple[Record, Rejected]]:
         """Take in records of both topics, and yield those that cannot be taken; what was before them goes on."""
@@ -182,6 +194,14 @@ class PolicyBook:
         return self._eras[bisect_left(self._beginnings, heard)]
 
     def _ruling(self, era: _Era, name: str) -> Ruling:
+        known = era.rulings.get(name)
+        if known is None:
+            if len(era.rulings) >= MOST_SOURCES:
+                era.rulings.clear()
+            known = era.rulings[name] = self._find(era, name)
+        return known
+
+    def _find(self, era: _Era, name: str) -> Ruling:
         about = [pair for pair in era.versions if pair[1].policy is not None and pair[1].policy.matches(name)]
         key = tuple(value for value, _ in about)
         ruling = self._rulings.get(key)

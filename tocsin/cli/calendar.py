@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import time
 import uuid
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,8 +11,8 @@ import typer
 
 from tocsin.cli.durations import moment, seconds
 from tocsin.cli.errors import WRONG_USAGE, CommandError
-from tocsin.cli.options import ConfigFile, Json
-from tocsin.cli.terminal import console, print_json, print_line
+from tocsin.cli.options import By, ConfigFile, Json
+from tocsin.cli.terminal import print_json, print_line, print_rows
 
 if TYPE_CHECKING:
     from alerts.agenda import Occurrence
@@ -32,8 +31,6 @@ app = typer.Typer(
     """,
     rich_markup_mode=None,
 )
-
-By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; default: your login.")]
 
 
 @app.command("show")
@@ -67,7 +64,8 @@ def show(
     if json_:
         print_json([one.model_dump(mode="json") for one in found])
     elif found:
-        _print_table(found)
+        columns = ("window", "sources", "from", "until", "", "does", "author", "reason")
+        print_rows(columns, map(_row, found))
     else:
         print_line("no window is open, and none comes" if source is None else f"none for {source}")
 
@@ -139,14 +137,11 @@ def cancel(
 
 def _in_force(configuration: Configuration, produced_at: float | None) -> list[PolicyVersion]:
     """Return what governs events that are produced at a time, ``None`` for those to come."""
-    from streams.policy_book import CHANGES, TOPIC, PolicyBook  # noqa: PLC0415 - start-up time
-    from tocsin.cli.clients import as_processed, read_topic  # noqa: PLC0415 - start-up time
+    from streams.policy_book import PolicyBook  # noqa: PLC0415 - start-up time
+    from tocsin.cli.clients import governing  # noqa: PLC0415 - start-up time
 
-    kafka, telemetry = configuration.kafka, configuration.telemetry
-    said = [as_processed(kafka, one) for topic in (TOPIC, CHANGES) for one in read_topic(kafka, topic)]
-    book = PolicyBook(telemetry.policy, telemetry.limits, {})
-    for _ in book.absorb(said):
-        pass  # what cannot be read is a dead letter
+    telemetry = configuration.telemetry
+    book = PolicyBook.of(telemetry.policy, telemetry.limits, governing(configuration.kafka))
     return book.in_force(float("inf") if produced_at is None else produced_at)
 
 
@@ -155,39 +150,22 @@ def _send(
 ) -> dict[str, Any]:
     """Send a change to its topic, and return it."""
     from alerts.happening import ChangeEvent  # noqa: PLC0415 - start-up time
-    from streams.codec import Rejected, decode  # noqa: PLC0415 - start-up time
     from streams.policy_book import CHANGES  # noqa: PLC0415 - start-up time
-    from streams.schemas import EventLimits  # noqa: PLC0415 - start-up time
-    from tocsin.cli.clients import must_have, producer  # noqa: PLC0415 - start-up time
+    from tocsin.cli.clients import encoded, send  # noqa: PLC0415 - start-up time
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     timestamp = round(time.time(), 3) if start is None else moment(start)
     change = {"change_id": id_, **said, "timestamp": timestamp, "by": by or getpass.getuser(), "summary": summary}
-    encoded = json.dumps(change).encode()
-    checked = decode(ChangeEvent, encoded, EventLimits())
-    if isinstance(checked, Rejected):
-        raise CommandError(checked.detail, WRONG_USAGE)
-    kafka = load_configuration(config).kafka
-    must_have(kafka, CHANGES)
-    with producer(kafka, acks="all") as client:
-        client.send(kafka.topic(CHANGES), key=id_.encode(), value=encoded).get(timeout=30)
+    value = encoded(ChangeEvent, change)
+    send(load_configuration(config).kafka, CHANGES, id_, value)
     return change
 
 
-def _print_table(found: list[Occurrence]) -> None:
-    from rich.table import Table  # noqa: PLC0415 - start-up time
-
+def _row(one: Occurrence) -> list[str]:
     from alerts.alert import iso  # noqa: PLC0415 - start-up time
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("window", "sources", "from", "until", "", "does", "author", "reason"):
-        table.add_column(column)
-    for one in found:
-        times = (f"{iso(t)[:16]}Z" for t in (one.starts_at, one.ends_at))
-        table.add_row(
-            one.window, one.sources, *times, "open" if one.open else "", _does(one), one.author, one.reason or ""
-        )
-    console().print(table)
+    times = (f"{iso(t)[:16]}Z" for t in (one.starts_at, one.ends_at))
+    return [one.window, one.sources, *times, "open" if one.open else "", _does(one), one.author, one.reason or ""]
 
 
 def _does(one: Occurrence) -> str:

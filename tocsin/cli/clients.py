@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from kafka import KafkaConsumer, KafkaProducer, TopicPartition
     from kafka.admin import KafkaAdminClient
     from kafka.consumer.fetcher import ConsumerRecord
+    from pydantic import BaseModel
 
     from streams.processor import Record
     from streams.settings import KafkaSettings
@@ -76,6 +78,32 @@ def as_processed(kafka: KafkaSettings, one: ConsumerRecord) -> Record:
 
     name = one.topic.removeprefix(kafka.topic_prefix)
     return Record(name, one.partition, one.offset, one.timestamp / 1000, one.key, one.value)
+
+
+def governing(kafka: KafkaSettings) -> list[Record]:
+    """Return all policies and planned changes, as processors take them."""
+    from streams.policy_book import CHANGES, TOPIC  # noqa: PLC0415 - start-up time
+
+    return [as_processed(kafka, one) for topic in (TOPIC, CHANGES) for one in read_topic(kafka, topic)]
+
+
+def send(kafka: KafkaSettings, topic: str, key: str, value: bytes) -> None:
+    """Send one record to a topic that must be there, and wait until Kafka has it."""
+    with producer(kafka, acks="all") as client:
+        must_have(kafka, topic)
+        client.send(kafka.topic(topic), key=key.encode(), value=value).get(timeout=30)
+
+
+def encoded(model: type[BaseModel], event: dict[str, Any], status: int = WRONG_USAGE) -> bytes:
+    """Return an event's JSON, or raise a ``CommandError`` of this status that says why nobody would take it."""
+    from streams.codec import Rejected, decode  # noqa: PLC0415 - start-up time
+    from streams.schemas import EventLimits  # noqa: PLC0415 - start-up time
+
+    value = json.dumps(event).encode()
+    checked = decode(model, value, EventLimits())
+    if isinstance(checked, Rejected):
+        raise CommandError(checked.detail, status)
+    return value
 
 
 @contextlib.contextmanager

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import getpass
-import json
 import time
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from tocsin.cli.errors import CommandError
-from tocsin.cli.terminal import console, print_json, print_line
+from tocsin.cli.errors import FAILED, CommandError
+from tocsin.cli.terminal import print_json, print_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from alerts.alert import Alert
     from alerts.incident import Incident
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 V = TypeVar("V", "Alert", "Incident")
 
-By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; default: your login.")]
+Comment = Annotated[str | None, typer.Option("--comment", metavar="TEXT", help="What to say with it.")]
 
 
 def newest(kafka: KafkaSettings, topic: str, kind: type[V]) -> dict[str, V]:
@@ -54,9 +53,8 @@ def say(
     kafka: KafkaSettings, about: Mapping[str, str], order: str, by: str | None, *, as_json: bool, **said: Any
 ) -> None:
     """Send a command to topic ``commands``; the first value of ``about`` is its key."""
-    from streams.codec import Rejected, decode  # noqa: PLC0415 - start-up time
-    from streams.schemas import CommandEvent, EventLimits  # noqa: PLC0415 - start-up time
-    from tocsin.cli.clients import must_have, producer  # noqa: PLC0415 - start-up time
+    from streams.schemas import CommandEvent  # noqa: PLC0415 - start-up time
+    from tocsin.cli.clients import encoded, send  # noqa: PLC0415 - start-up time
 
     event: dict[str, Any] = {
         **about,
@@ -64,30 +62,9 @@ def say(
         "by": by or getpass.getuser(),
         "timestamp": round(time.time(), 3),
     } | {name: value for name, value in said.items() if value is not None}
-    encoded = json.dumps(event).encode()
-    checked = decode(CommandEvent, encoded, EventLimits())
-    if isinstance(checked, Rejected):
-        raise CommandError(checked.detail)
     key = next(iter(about.values()))
-    with producer(kafka, acks="all") as client:
-        must_have(kafka, "commands")
-        client.send(kafka.topic("commands"), key=key.encode(), value=encoded).get(timeout=30)
+    send(kafka, "commands", key, encoded(CommandEvent, event, FAILED))
     if as_json:
         print_json(event)
     else:
         print_line(f"{order} {key}: sent to topic {kafka.topic('commands')}")
-
-
-def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print rows of text, in which states and severities have their colours."""
-    from rich.markup import escape  # noqa: PLC0415 - start-up time
-    from rich.table import Table  # noqa: PLC0415 - start-up time
-
-    from tocsin.cli.records import STYLES  # noqa: PLC0415 - start-up time
-
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*(f"[{STYLES[text]}]{text}[/]" if text in STYLES else escape(text) for text in row))
-    console().print(table)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 
 import typer
-
-SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
 def seconds(text: str) -> float:
@@ -29,13 +26,12 @@ def seconds(text: str) -> float:
     (604800.0, 5400.0, 90.0)
 
     """
-    compact = text.replace(" ", "").lower()
-    if re.fullmatch(r"\d+(\.\d+)?", compact):
-        return float(compact)
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", compact)
-    if not parts or "".join(map("".join, parts)) != compact:
-        raise typer.BadParameter(f"{text!r} is no span of time; write for example 7d, 12h, 1h30m or 90s")
-    return sum(float(number) * SECONDS[unit] for number, unit in parts)
+    from alerts.durations import duration  # noqa: PLC0415 - start-up time
+
+    try:
+        return float(duration(text.replace(" ", "").lower()))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no span of time; write for example 7d, 12h, 1h30m or 90s") from None
 
 
 def moment(text: str) -> float:

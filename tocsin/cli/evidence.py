@@ -18,13 +18,11 @@ from streams.dead_letters import DeadLetter
 from streams.explained import Explainer, Scored
 from streams.not_scored import letter_time, not_processed
 from streams.partitioner import partition_of
-from streams.policy_book import CHANGES
-from streams.policy_book import TOPIC as POLICIES
 from streams.publication import POSITION
 from streams.rescoring import Replay, Replayed, position_of
 from streams.scores import ScoreRecord
 from streams.telemetry import STREAM
-from tocsin.cli.clients import admin, as_processed, consumer, must_have, read_topic, until_end
+from tocsin.cli.clients import admin, as_processed, consumer, governing, must_have, read_topic, until_end
 from tocsin.cli.commands import newest
 from tocsin.wiring import make_detector
 
@@ -78,8 +76,7 @@ class Evidence:
         self._settings, self._kafka = configuration.telemetry, configuration.kafka
         self._make_detector = make_detector(configuration)
         self._source, self._key = source, source.encode()
-        said = [*read_topic(self._kafka, POLICIES), *read_topic(self._kafka, CHANGES)]
-        self._policies = [as_processed(self._kafka, one) for one in said]
+        self._policies = governing(self._kafka)
 
     def explainer(self) -> Explainer:
         """Return what puts it into words."""
@@ -119,7 +116,6 @@ class Evidence:
         found = Again(None, None, None, 0, whole=True, committed=0)
         for number in sorted(partitions, key=lambda number: number != likely):
             replay = Replay(self._settings, self._make_detector, self._source, at, number)
-            whole = True
             for lot in lots_since(self._kafka, STREAM, at - history, [number]):
                 replay.take(as_processed(self._kafka, one) for one in lot if one.key in (self._key, None))
                 if replay.is_past:

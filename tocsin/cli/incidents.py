@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tocsin.cli.commands import By, find, newest, print_table, say
+from tocsin.cli.commands import Comment, find, newest, say
 from tocsin.cli.errors import CommandError
-from tocsin.cli.options import ConfigFile, Json
-from tocsin.cli.terminal import print_json, print_line
+from tocsin.cli.options import By, ConfigFile, Json
+from tocsin.cli.terminal import print_json, print_line, print_rows
 
 if TYPE_CHECKING:
     from alerts.incident import Incident
@@ -29,7 +29,6 @@ app = typer.Typer(
 )
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the incident, or its beginning, if no other begins so.")]
-Comment = Annotated[str | None, typer.Option("--comment", metavar="TEXT", help="What to say with it.")]
 
 
 @app.command("list")
@@ -50,7 +49,7 @@ def list_incidents(
         print_json([one.model_dump(mode="json") for one in found])
     elif found:
         columns = ("id", "state", "severity", "owner", "alerts", "summary")
-        print_table(
+        print_rows(
             columns,
             (
                 (one.incident_id, one.state, one.severity, one.owner or "", f"{one.alert_count:,}", one.summary)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Annotated, Any
 
@@ -56,9 +55,8 @@ def label(
       tocsin label 1a3d819cb05b264e8214 --false --by ann
       tocsin label leak-42 --true --source pump-7 --at 2026-01-02T03:04:05Z
     """
-    from streams.codec import Rejected, decode  # noqa: PLC0415 - start-up time
-    from streams.schemas import EventLimits, LabelEvent  # noqa: PLC0415 - start-up time
-    from tocsin.cli.clients import must_have, producer  # noqa: PLC0415 - start-up time
+    from streams.schemas import LabelEvent  # noqa: PLC0415 - start-up time
+    from tocsin.cli.clients import encoded, send  # noqa: PLC0415 - start-up time
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     if (source is None) != (at is None):
@@ -72,14 +70,9 @@ def label(
         "at": None if at is None else _time(at),
     }
     event: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
-    encoded = json.dumps(event).encode()
-    checked = decode(LabelEvent, encoded, EventLimits())
-    if isinstance(checked, Rejected):
-        raise CommandError(checked.detail, WRONG_USAGE)
+    value = encoded(LabelEvent, event)
     kafka = load_configuration(config).kafka
-    with producer(kafka, acks="all") as client:
-        must_have(kafka, "labels")
-        client.send(kafka.topic("labels"), key=id_.encode(), value=encoded).get(timeout=30)
+    send(kafka, "labels", id_, value)
     if json_:
         print_json({"topic": kafka.topic("labels"), **event})
     else:

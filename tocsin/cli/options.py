@@ -19,4 +19,6 @@ ConfigFile = Annotated[
     ),
 ]
 
+By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; default: your login.")]
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

@@ -11,8 +11,8 @@ import typer
 
 from tocsin.cli.durations import moment, seconds
 from tocsin.cli.errors import WRONG_USAGE, CommandError
-from tocsin.cli.options import ConfigFile, Json
-from tocsin.cli.terminal import console, print_json, print_line
+from tocsin.cli.options import By, ConfigFile, Json
+from tocsin.cli.terminal import print_json, print_line, print_rows
 
 if TYPE_CHECKING:
     from alerts.silences import Silence
@@ -27,8 +27,6 @@ app = typer.Typer(
     """,
     rich_markup_mode=None,
 )
-
-By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who says so; default: the user's name.")]
 
 
 @app.command("add")
@@ -62,6 +60,7 @@ def add(
 
     from alerts.matchers import MatcherError  # noqa: PLC0415 - start-up time
     from alerts.silences import Silence, SilenceChange  # noqa: PLC0415 - start-up time
+    from tocsin.cli.clients import send  # noqa: PLC0415 - start-up time
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     author, now = by or getpass.getuser(), time.time()
@@ -79,8 +78,7 @@ def add(
         )
     except (ValidationError, MatcherError) as error:
         raise CommandError(_wrong(error), WRONG_USAGE) from None
-    kafka = load_configuration(config).kafka
-    _send(kafka, silence)
+    send(load_configuration(config).kafka, "silences", silence.silence_id, silence.encode())
     if json_:
         print_json(_shown(silence))
     else:
@@ -109,7 +107,7 @@ def list_silences(
     elif not found:
         print_line("there are no silences; `tocsin silence add` adds one")
     else:
-        _print_table(found)
+        print_rows(("id", "state", "until", "by", "matchers", "comment"), map(_row, found))
 
 
 @app.command("expire")
@@ -126,6 +124,7 @@ def expire(
     Example:
       tocsin silence expire 5f0c2a7be14d --comment "done early"
     """
+    from tocsin.cli.clients import send  # noqa: PLC0415 - start-up time
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     kafka, now = load_configuration(config).kafka, time.time()
@@ -135,19 +134,11 @@ def expire(
     if silence.ends_at <= now:
         raise CommandError(f"silence {silence_id} has ended already, at {_shown(silence)['ends_at']}")
     ended = silence.expired(now, by or getpass.getuser(), comment)
-    _send(kafka, ended)
+    send(kafka, "silences", ended.silence_id, ended.encode())
     if json_:
         print_json(_shown(ended))
     else:
         print_line(f"silence {silence_id} ended")
-
-
-def _send(kafka: KafkaSettings, silence: Silence) -> None:
-    from tocsin.cli.clients import must_have, producer  # noqa: PLC0415 - start-up time
-
-    with producer(kafka, acks="all") as client:
-        must_have(kafka, "silences")
-        client.send(kafka.topic("silences"), key=silence.silence_id.encode(), value=silence.encode()).get(timeout=30)
 
 
 def _read(kafka: KafkaSettings) -> dict[str, Silence]:
@@ -174,17 +165,13 @@ def _shown(silence: Silence) -> dict[str, Any]:
     return {**silence.model_dump(mode="json"), "state": state}
 
 
-def _print_table(found: list[Silence]) -> None:
-    from rich.table import Table  # noqa: PLC0415 - start-up time
-
-    table = Table(box=None, pad_edge=False)
-    for name in ("id", "state", "until", "by", "matchers", "comment"):
-        table.add_column(name)
-    for one in found:
-        shown = _shown(one)
-        until = shown["ends_at"] + (" or resolved" if one.until_resolved else "")
-        table.add_row(one.silence_id, shown["state"], until, one.created_by, ", ".join(one.matchers), one.comment)
-    console().print(table)
+def _row(silence: Silence) -> list[str]:
+    shown = _shown(silence)
+    until = shown["ends_at"] + (" or resolved" if silence.until_resolved else "")
+    return [
+        *(silence.silence_id, shown["state"], until, silence.created_by),
+        *(", ".join(silence.matchers), silence.comment),
+    ]
 
 
 def _wrong(error: Exception) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -96,3 +96,18 @@ def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
             bar.update(task, completed=done, total=total)
 
         yield tell
+
+
+def print_rows(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print rows of text, in which states and severities have their colours."""
+    from rich.markup import escape  # noqa: PLC0415 - start-up time
+    from rich.table import Table  # noqa: PLC0415 - start-up time
+
+    from tocsin.cli.records import STYLES  # noqa: PLC0415 - start-up time
+
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(f"[{STYLES[text]}]{text}[/]" if text in STYLES else escape(text) for text in row))
+    console().print(table)
