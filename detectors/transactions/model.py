@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from array import array
 from dataclasses import dataclass
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from detectors.transactions.account import ACCOUNT_FEATURES, AccountHistory
 from detectors.transactions.classifier import AdditiveLogisticRegression, Curve
@@ -58,13 +59,31 @@ CURVES = {
 }
 
 
-class FraudModelSettings(BaseModel):
-    """How the fraud model learns."""
+class ClassifierSettings(BaseModel):
+    """What the classifier of a fraud model sees, and how it learns."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     learning_rate: float = Field(0.2, gt=0, le=1, description="Step of the online learning (AdaGrad)")
     base_rate: float = Field(0.005, gt=0, lt=1, description="Share of frauds expected before the first label has come")
+    without: frozenset[str] = Field(frozenset(), description="Features that it does not see")
+
+    @field_validator("without")
+    @classmethod
+    def _are_features(cls, without: frozenset[str]) -> frozenset[str]:
+        for name in sorted(without - set(FEATURES)):
+            near = difflib.get_close_matches(name, FEATURES, n=1)
+            raise ValueError(
+                f"there is no feature {name!r}: " + (f"did you mean {near[0]!r}?" if near else ", ".join(FEATURES))
+            )
+        if len(without) == len(FEATURES):
+            raise ValueError("a classifier must see something: leave a feature out of this list")
+        return without
+
+
+class FraudModelSettings(ClassifierSettings):
+    """How the fraud model learns, and what it remembers of accounts."""
+
     known_counterparties: int = Field(
         64, ge=1, le=1024, description="Counterparties remembered for each account, to know a new one"
     )
@@ -133,7 +152,7 @@ class FraudModel:
     VERSION = 2
 
     def __init__(self, settings: FraudModelSettings) -> None:
-        self.classifier = AdditiveLogisticRegression(CURVES, settings.learning_rate, settings.base_rate)
+        self.classifier = make_classifier(settings)
         self._tails = [TailHistogram() for _ in SURPRISES]
 
     @property
@@ -165,11 +184,7 @@ class FraudModel:
 
     def score(self, features: bytes) -> FraudScore:
         """Return the probability of fraud and what it comes from; learns nothing."""
-        x = named(features)
-        prediction = self.classifier.explain_one(x)
-        least = 10.0 ** -max(x[name] for name in SURPRISES)
-        p_value = min(1.0, len(SURPRISES) * least)
-        return FraudScore(prediction.probability, p_value, prediction.contributions, x)
+        return score_with(self.classifier, named(features))
 
     def observe(self, features: bytes) -> None:
         """Learn what is usual from a transaction, whose label is not known yet."""
@@ -199,6 +214,19 @@ class FraudModel:
         saved = decode_state(state, FraudModelState, self.VERSION)
         self.classifier.restore(saved.classifier)
         self._tails = [TailHistogram(counts=counts) for counts in saved.tails]
+
+
+def make_classifier(settings: ClassifierSettings) -> AdditiveLogisticRegression:
+    """Return a classifier that has learned nothing yet."""
+    curves = {name: curve for name, curve in CURVES.items() if name not in settings.without}
+    return AdditiveLogisticRegression(curves, settings.learning_rate, settings.base_rate)
+
+
+def score_with(classifier: AdditiveLogisticRegression, x: dict[str, float]) -> FraudScore:
+    """Return what a classifier says of features, and how unusual they are in themselves."""
+    prediction = classifier.explain_one(x)
+    least = 10.0 ** -max(x[name] for name in SURPRISES)
+    return FraudScore(prediction.probability, min(1.0, len(SURPRISES) * least), prediction.contributions, x)
 
 
 def named(features: bytes) -> dict[str, float]:
