@@ -11,7 +11,10 @@ from streams.atomic_states import AtomicStates, Change
 
 
 class Awaiting(msgspec.Struct, array_like=True):
-    """A decided transaction; ``label`` is ``None`` until it comes, and ``features`` are dropped then."""
+    """A decided transaction; ``label`` is ``None`` until it comes, and ``features`` are dropped then.
+
+    ``scores`` are what the models of a contest said of it, by their numbers.
+    """
 
     offset: int
     timestamp: float
@@ -20,6 +23,7 @@ class Awaiting(msgspec.Struct, array_like=True):
     amount: float
     features: bytes
     label: bool | None = None
+    scores: dict[int, float] | None = None
 
 
 class AwaitingLabels:
@@ -113,4 +117,4 @@ class AwaitingLabels:
 
     def _note(self, transaction_id: str, label: bool) -> None:
         awaiting = self._by_id[transaction_id]
-        awaiting.label, awaiting.features = label, b""
+        awaiting.label, awaiting.features, awaiting.scores = label, b"", None

@@ -11,7 +11,14 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from alerts.happening import ChangeEvent
 from alerts.policies import PolicyVersion
 from streams.processor import Record
-from streams.schemas import CommandEvent, EventLimits, LabelEvent, TelemetryEvent, TransactionEvent
+from streams.schemas import (
+    CommandEvent,
+    EventLimits,
+    LabelEvent,
+    PromotionEvent,
+    TelemetryEvent,
+    TransactionEvent,
+)
 
 
 class Reason(StrEnum):
@@ -54,7 +61,10 @@ E = TypeVar("E", bound=BaseModel)
 
 _ADAPTERS: dict[type[BaseModel], TypeAdapter[Any]] = {
     model: TypeAdapter(model)
-    for model in (TelemetryEvent, TransactionEvent, LabelEvent, PolicyVersion, CommandEvent, ChangeEvent)
+    for model in (
+        *(TelemetryEvent, TransactionEvent, LabelEvent),
+        *(PolicyVersion, CommandEvent, ChangeEvent, PromotionEvent),
+    )
 }
 
 _REASONS = {

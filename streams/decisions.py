@@ -24,6 +24,10 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
         Why it is not approved, in plain words, strongest first.
     contributions
         What the strongest features added to (or took from) the log-odds of fraud.
+    model, model_version
+        Which model decided, and how many champions the partition has had up to it; left out without challengers.
+    shadow_scores
+        What the other models say, by name, if ``transactions.shadow_scores`` asks for it.
     labels_learned, frauds_learned
         Experience of the model that decided: how many labels it had learned, and how many of them were frauds.
 
@@ -49,6 +53,9 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float
     reasons: tuple[str, ...] = ()
     contributions: dict[str, float] = {}
+    model: str | msgspec.UnsetType = msgspec.UNSET
+    model_version: int | msgspec.UnsetType = msgspec.UNSET
+    shadow_scores: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
     labels_learned: int
     frauds_learned: int
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, WithJsonSchema, model_validator
 
@@ -163,6 +163,35 @@ class CommandEvent(Event):
                 raise ValueError(f"{name}: the field is missing: {command} needs it")
         if self.command == "split" and not self.sources:
             raise ValueError("sources: the field is missing: split needs it")
+        return self
+
+
+class PromotionEvent(Event):
+    """Which fraud model shall decide; the record key is any name for the event.
+
+    Examples
+    --------
+    >>> event = PromotionEvent.model_validate_json(
+    ...     '{"order": "promote", "model": "slow", "by": "ann", "timestamp": 1767323045}'
+    ... )
+    >>> event.order, event.model
+    ('promote', 'slow')
+
+    """
+
+    order: Literal["promote", "rollback"] = Field(
+        description="`promote` a model to champion, or go back to the champion before (`rollback`), in each partition"
+    )
+    model: Name | None = Field(None, description="With `promote`: the model")
+    by: Annotated[str, Field(strict=True, min_length=1, max_length=256)] = Field(description="Who says so")
+    reason: Annotated[str, Field(strict=True, min_length=1, max_length=1000)] | None = Field(None, description="Why")
+
+    @model_validator(mode="after")
+    def _names_a_model_to_promote(self) -> PromotionEvent:
+        if self.order == "promote" and self.model is None:
+            raise ValueError("model: the field is missing: promote needs it")
+        if self.order == "rollback" and self.model is not None:
+            raise ValueError("model: rollback goes back to the champion before: leave the field out")
         return self
 
 

@@ -11,13 +11,27 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.lifecycle import Lifecycle
 from alerts.policy import Policy
-from detectors.transactions import AccountHistory, CounterpartyHistory, FraudModel, FraudModelSettings
+from detectors.transactions import (
+    AccountHistory,
+    ClassifierSettings,
+    Contest,
+    CounterpartyHistory,
+    DecisionSettings,
+    FraudModel,
+    FraudModelSettings,
+    FraudScore,
+    PromotionSettings,
+)
+from detectors.transactions.classifier import AdditiveLogisticRegression
+from detectors.transactions.contest import DEFAULT, Scores
 from detectors.transactions.snapshots import decode_state
 from streams.atomic_states import AtomicStates, Change
 from streams.awaiting_labels import Awaiting, AwaitingLabels
 from streams.elsewhere import ElsewhereState, PaymentElsewhere, PaymentsElsewhere
 from streams.kept_states import KeptStates
 from streams.late_labels import LateLabel, LateLabels
+from streams.promotions import Promotions, Said
+from streams.schemas import EventLimits
 
 STREAM = "transactions"
 COMMIT_KEY, ACCOUNT, COUNTERPARTY = "shard", "account/", "counterparty/"
@@ -78,6 +92,22 @@ class _AccountState(msgspec.Struct, array_like=True, frozen=True):
     history: bytes
 
 
+class Challenge(BaseModel):
+    """Which models challenge the shard's own, and what they need to take its place."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    challengers: dict[str, ClassifierSettings]
+    promotion: PromotionSettings
+    decision: DecisionSettings
+    limits: EventLimits
+
+
+class _ContestState(msgspec.Struct, array_like=True, frozen=True):
+    contest: bytes
+    promotions: list[Said]
+
+
 class _ShardState(msgspec.Struct, array_like=True, frozen=True):
     version: int
     offset: int
@@ -86,6 +116,7 @@ class _ShardState(msgspec.Struct, array_like=True, frozen=True):
     absorbed: list[tuple[str, int, int]]
     elsewhere: ElsewhereState
     model: bytes
+    contest: _ContestState | None = None
 
 
 class Shard:
@@ -101,11 +132,18 @@ class Shard:
         When an account's alert begins and ends.
     states
         What was stored.
+    challenge
+        Models beside the shard's own, if there are any.
 
     """
 
     def __init__(
-        self, model: FraudModelSettings, labels: LabelSettings, policy: Policy, states: Mapping[str, bytes]
+        self,
+        model: FraudModelSettings,
+        labels: LabelSettings,
+        policy: Policy,
+        states: Mapping[str, bytes],
+        challenge: Challenge | None = None,
     ) -> None:
         self._states = AtomicStates(states, COMMIT_KEY)
         self.accounts = KeptStates(
@@ -123,19 +161,33 @@ class Shard:
         )
         self.labels = LateLabels()
         self.model = FraudModel(model)
+        self.contest: Contest | None = None
+        self.promotions: Promotions | None = None
         self.offset = -1
         self.event_time = self.produced_at = -math.inf
         self.absorbed: dict[tuple[str, int], int] = {}
         self._stored_labels: set[str] = set()
         self._restore(saved)
+        if challenge is not None:
+            self._contest(challenge, saved)
         self._covered = (self.offset, dict(self.absorbed))
 
     def reach(self, event_time: float, produced_at: float) -> Iterator[LateLabel]:
-        """Note how far the transactions have come, and give out the labels that are due by then."""
+        """Note how far the transactions have come, do what people said by then, and give out the labels due by then."""
         self.event_time = max(self.event_time, event_time)
         self.produced_at = max(self.produced_at, produced_at)
         self.elsewhere.reach(self.produced_at)
+        self._obey()
         return self.labels.due(self.event_time, self.produced_at)
+
+    @property
+    def classifier(self) -> AdditiveLogisticRegression:
+        """That of the model which decides."""
+        return self.model.classifier if self.contest is None else self.contest.classifier
+
+    def score(self, features: bytes) -> tuple[FraudScore, Scores | None]:
+        """Return the score of the model that decides, and what all say if there are several."""
+        return (self.model.score(features), None) if self.contest is None else self.contest.score(features)
 
     def learn(self, label: LateLabel) -> str | None:
         """Learn a label with the features of its transaction as they were, and return what became of it.
@@ -151,8 +203,11 @@ class Shard:
             return "label_repeated"
         corrected = awaiting.label is not None
         self._count(awaiting, fraud=label.label, corrected=corrected)
-        if not corrected:
+        if not corrected and self.contest is None:
             self.model.learn(awaiting.features, fraud=label.label)
+        elif not corrected and self.contest is not None:
+            scores = awaiting.scores or {}
+            self.contest.learn(awaiting.features, scores, awaiting.amount, fraud=label.label, at=self.event_time)
         self.awaiting.settle(label.id, label=label.label)
         return "label_corrected" if corrected else "label_learned"
 
@@ -177,6 +232,7 @@ class Shard:
             absorbed,
             self.elsewhere.state(),
             self.model.snapshot(),
+            self._contest_state(),
         )
         changed = chain(
             self._with_before(ACCOUNT, self.accounts.changes()),
@@ -225,6 +281,35 @@ class Shard:
         for key in sorted(held.keys() - self._stored_labels):
             yield key, msgspec.msgpack.encode(held[key]), None
         self._stored_labels = set(held)
+
+    def _contest(self, challenge: Challenge, saved: _ShardState | None) -> None:
+        before = saved.contest if saved else None
+        self.contest = Contest(
+            self.model.classifier,
+            challenge.challengers,
+            challenge.promotion,
+            challenge.decision,
+            before.contest if before else None,
+            at=self.event_time,
+        )
+        self.promotions = Promotions(
+            [DEFAULT, *challenge.challengers], challenge.limits, before.promotions if before else None
+        )
+
+    def _contest_state(self) -> _ContestState | None:
+        if self.contest is None or self.promotions is None:
+            return None
+        return _ContestState(self.contest.snapshot(), self.promotions.waiting())
+
+    def _obey(self) -> None:
+        """Do what people said of models, as far as it counts by now."""
+        if self.contest is None or self.promotions is None:
+            return
+        for said in self.promotions.due(self.produced_at):
+            if said.model is None:
+                self.contest.roll_back(self.event_time, said.by, said.reason)
+            else:
+                self.contest.promote(said.model, self.event_time, said.by, said.reason)
 
     def _restore(self, saved: _ShardState | None) -> None:
         for key, state in self._states.items("label/"):

@@ -14,7 +14,8 @@ from alerts.policies import PolicyVersion
 from alerts.silences import Silence
 from streams.dead_letters import DeadLetter
 from streams.decisions import DecisionRecord
-from streams.schemas import CommandEvent, LabelEvent, TelemetryEvent, TransactionEvent
+from streams.models import ModelRecord
+from streams.schemas import CommandEvent, LabelEvent, PromotionEvent, TelemetryEvent, TransactionEvent
 from streams.scores import ScoreRecord
 
 
@@ -44,9 +45,11 @@ CONTENTS: dict[str, Content] = {
     "changes": Content("source", ChangeEvent, is_input=True),
     "policies": Content("name@version", PolicyVersion, is_input=True),
     "commands": Content("alert or incident id", CommandEvent, is_input=True),
+    "promotions": Content("any name for the event", PromotionEvent, is_input=True),
     "silences": Content("silence id", Silence, is_input=True),
     "scores": Content("source", ScoreRecord),
     "decisions": Content("account", DecisionRecord),
+    "models": Content("model", ModelRecord),
     "alerts": Content("alert id", Alert),
     "incidents": Content("incident id", Incident),
     "notifications": Content("notification id", Notification),

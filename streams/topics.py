@@ -11,9 +11,9 @@ from pydantic import Field
 from streams.settings import KafkaSettings, Settings
 
 DAY_MS = 86_400_000
-INPUTS = ("telemetry", "transactions", "labels", "changes", "policies", "commands", "silences")
+INPUTS = ("telemetry", "transactions", "labels", "changes", "policies", "commands", "promotions", "silences")
 
-SAID = ("changes", "policies", "commands", "silences")
+SAID = ("changes", "policies", "commands", "promotions", "silences")
 """Those of one partition: few records, which their readers read whole."""
 
 
@@ -71,9 +71,15 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
         ("changes", "deploys and other changes made on purpose, in", kept(settings.label_retention_days) | broker_time),
         ("policies", "versions of policies, in", compacted | broker_time),
         ("commands", "what people say to alerts and incidents, in", kept(settings.label_retention_days) | broker_time),
+        (
+            "promotions",
+            "which fraud model shall decide, in",
+            {"cleanup.policy": "delete", "retention.ms": "-1"} | broker_time,
+        ),
         ("silences", "what is not to be told for a time, in", compacted),
         ("scores", "a score per event, out", kept(settings.output_retention_days)),
         ("decisions", "a decision per transaction, out", kept(settings.output_retention_days)),
+        ("models", "the fraud models, their roles and how good they are, out", compacted),
         ("alerts", "the present state of each alert, out", compacted),
         ("incidents", "alerts that belong together, out", compacted),
         ("notifications", "what was told to whom, out", kept(settings.output_retention_days)),

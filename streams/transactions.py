@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
 from pydantic import Field, field_validator
 
 from alerts.alert import Alert, State, iso
 from alerts.policy import BudgetLimits, Policy, Thresholds
 from detectors.score import Score, SignalScore, ValueExplanation
-from detectors.transactions import Decision, DecisionSettings, FraudModelSettings, FraudScore, decide
+from detectors.transactions import (
+    ClassifierSettings,
+    Decision,
+    DecisionSettings,
+    FraudModelSettings,
+    FraudScore,
+    PromotionSettings,
+    decide,
+)
+from detectors.transactions.contest import DEFAULT, Scores
 from streams.absorbed import unread
 from streams.awaiting_labels import Awaiting
 from streams.codec import Rejected, decode, misplaced, mistimed
@@ -17,10 +27,12 @@ from streams.dead_letters import dead_letter
 from streams.decisions import DecisionRecord
 from streams.elsewhere import PaymentElsewhere
 from streams.late_labels import LateLabel
+from streams.models import told
 from streams.processor import Output, Record, Result
-from streams.schemas import EventLimits, LabelEvent, TransactionEvent
+from streams.promotions import TOPIC as PROMOTIONS
+from streams.schemas import EventLimits, LabelEvent, Name, TransactionEvent
 from streams.settings import Settings
-from streams.shard import STREAM, Account, LabelSettings, Shard
+from streams.shard import STREAM, Account, Challenge, LabelSettings, Shard
 
 LARGEST_AMOUNT = 1e15
 """Amounts beyond count as this much: nobody pays it, and sums stay exact enough."""
@@ -44,16 +56,44 @@ FRAUD_POLICY = Policy(
 """An alert begins with the decision; its p-value is the probability that the transaction is genuine after all."""
 
 
+class ChallengerSettings(Settings):
+    """A model that is scored beside the one which decides."""
+
+    model: ClassifierSettings = Field(ClassifierSettings(), description="What it sees, and how it learns.")
+
+
 class TransactionSettings(Settings):
     """How transactions are decided."""
 
     limits: EventLimits = Field(EventLimits(), description="What a transaction may be.")
     model: FraudModelSettings = Field(FraudModelSettings(), description="How the fraud model learns.")
+    challengers: dict[Name, ChallengerSettings] = Field(
+        {}, description="Models that score the same transactions in shadow, by name.", max_length=16
+    )
+    promotion: PromotionSettings = Field(
+        PromotionSettings(), description="When a challenger takes the champion's place."
+    )
+    shadow_scores: bool = Field(False, description="Whether decisions tell what the other models say.")
     decision: DecisionSettings = Field(DecisionSettings(), description="Where a score becomes a decision.")
     labels: LabelSettings = Field(LabelSettings(), description="How long labels may take.")
     alert_on: frozenset[str] = Field(frozenset({"review", "decline"}), description="Decisions that raise an alert.")
     policy: Policy = Field(FRAUD_POLICY, description="How severe an account's alert is, and when it ends.")
     contributions: int = Field(8, ge=0, description="Features whose contribution a decision tells.")
+
+    @field_validator("challengers")
+    @classmethod
+    def _default_is_taken(cls, challengers: dict[str, ChallengerSettings]) -> dict[str, ChallengerSettings]:
+        if DEFAULT in challengers:
+            raise ValueError(f"{DEFAULT!r} is the model under transactions.model: give the challenger another name")
+        return challengers
+
+    @property
+    def challenge(self) -> Challenge | None:
+        """What a shard must know of the challengers, if there are any."""
+        if not self.challengers:
+            return None
+        models = {name: one.model for name, one in self.challengers.items()}
+        return Challenge(challengers=models, promotion=self.promotion, decision=self.decision, limits=self.limits)
 
     @field_validator("policy")
     @classmethod
@@ -87,9 +127,12 @@ class TransactionProcessor:
         self, settings: TransactionSettings, partition: int, states: Mapping[str, bytes] | None = None
     ) -> None:
         self._settings = settings
-        self.broadcasts = ("labels", STREAM) if settings.labels.across_partitions else ("labels",)
+        across = (STREAM,) if settings.labels.across_partitions else ()
+        self.broadcasts = ("labels", *across, PROMOTIONS) if settings.challengers else ("labels", *across)
         self._partition = partition
-        self._shard = Shard(settings.model, settings.labels, settings.policy, {} if states is None else states)
+        self._shard = Shard(
+            settings.model, settings.labels, settings.policy, {} if states is None else states, settings.challenge
+        )
 
     def process(self, records: Sequence[Record]) -> Result:
         """Decide transactions in the order of their offsets."""
@@ -103,11 +146,14 @@ class TransactionProcessor:
         return result
 
     def absorb(self, records: Sequence[Record]) -> Result:
-        """Take in labels, and payments of other partitions; both count once the transactions have reached them."""
+        """Take in labels, payments of other partitions and promotions; they count once the transactions reach them."""
         result = Result()
         for record in unread(records, self._shard.absorbed):
             if record.topic == STREAM:
                 self._hear(record)
+                continue
+            if record.topic == PROMOTIONS:
+                self._hear_of_promotion(record, result)
                 continue
             event = decode(LabelEvent, record.value, self._settings.limits)
             if not isinstance(event, Rejected):
@@ -152,6 +198,8 @@ class TransactionProcessor:
         for label in self._shard.reach(event.time, record.timestamp):
             if outcome := self._shard.learn(label):
                 result.outcomes[outcome] += 1
+        if self._shard.contest is not None:
+            result.outputs += [told(one, self._partition, record) for one in self._shard.contest.news()]
         if missed := self._shard.expire():
             result.outcomes["label_missed"] += missed
         if self._shard.awaiting.get(event.transaction_id) is not None:
@@ -169,6 +217,12 @@ class TransactionProcessor:
             return
         payment = PaymentElsewhere(event.counterparty, event.time, min(event.amount, LARGEST_AMOUNT))
         self._shard.elsewhere.hear(record.partition, record.offset, record.timestamp, event.transaction_id, payment)
+
+    def _hear_of_promotion(self, record: Record, result: Result) -> None:
+        rejected = self._shard.promotions.hear(record) if self._shard.promotions else None
+        if rejected is not None and self._partition == 0:  # every shard reads it; one speaks
+            result.outcomes["dead_letter"] += 1
+            result.outputs.append(dead_letter(record, rejected))
 
     def _checked(self, record: Record) -> TransactionEvent | Rejected:
         event = decode(TransactionEvent, record.value, self._settings.limits)
@@ -188,12 +242,12 @@ class TransactionProcessor:
         account = shard.accounts.change(event.account)
         counterparty = shard.counterparties.change(event.counterparty)
         features = shard.model.features(time, amount, account.history, counterparty, event.counterparty)
-        score = shard.model.score(features)
-        decision = decide(self._settings.decision, score, amount, shard.model.frauds_learned)
+        score, scores = shard.score(features)
+        decision = decide(self._settings.decision, score, amount, shard.classifier.learned[True])
         result.outcomes[decision.verdict] += 1
         result.scores.append(score.probability)
         key = event.account.encode()
-        decided = self._record(event, score, decision)
+        decided = self._record(event, score, decision, scores)
         result.outputs.append(Output("decisions", key, decided.encode(), "tocsin.decision.v1", record))
         for alert in self._alerts(event, account, score, decision):
             result.outputs.append(Output("alerts", alert.alert_id.encode(), alert.encode(), "tocsin.alert.v1", record))
@@ -203,13 +257,15 @@ class TransactionProcessor:
         counterparty.learn(time, amount)
         shard.awaiting.add(
             event.transaction_id,
-            Awaiting(record.offset, time, event.account, event.counterparty, amount, features),
+            Awaiting(record.offset, time, event.account, event.counterparty, amount, features, scores=scores),
         )
 
-    def _record(self, event: TransactionEvent, score: FraudScore, decision: Decision) -> DecisionRecord:
+    def _record(
+        self, event: TransactionEvent, score: FraudScore, decision: Decision, scores: Scores | None
+    ) -> DecisionRecord:
         strongest = sorted(score.contributions.items(), key=lambda item: -abs(item[1]))
-        learned = self._shard.model.classifier.learned
-        return DecisionRecord(
+        learned = self._shard.classifier.learned
+        record = DecisionRecord(
             transaction_id=event.transaction_id,
             timestamp=iso(event.time),
             account=event.account,
@@ -223,6 +279,17 @@ class TransactionProcessor:
             contributions={name: round(value, 4) for name, value in strongest[: self._settings.contributions]},
             labels_learned=sum(learned),
             frauds_learned=learned[True],
+        )
+        contest = self._shard.contest
+        if contest is None or scores is None:
+            return record
+        shadow = contest.by_name(scores) if self._settings.shadow_scores else {}
+        shadow.pop(contest.champion, None)
+        return msgspec.structs.replace(
+            record,
+            model=contest.champion,
+            model_version=contest.reign,
+            shadow_scores=shadow if self._settings.shadow_scores else msgspec.UNSET,
         )
 
     def _alerts(self, event: TransactionEvent, account: Account, score: FraudScore, decision: Decision) -> list[Alert]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -30,7 +31,10 @@ Scores = dict[int, float]
 
 
 class Standing(NamedTuple):
-    """A model's role, since when and by whom, and how it does."""
+    """A model's role, since when and by whom, and how it does.
+
+    ``comparison`` is that of a challenger with the champion; of a promoted one, how it compared with the one before.
+    """
 
     model: str
     role: Role
@@ -65,6 +69,7 @@ class _Contestant:
     by: str = CONFIGURATION
     reason: str | None = None
     trial: Trial | None = None
+    won: Comparison | None = None
     told: _Told | None = None
 
 
@@ -78,6 +83,7 @@ class _ContestantState(msgspec.Struct, array_like=True, frozen=True):
     by: str
     reason: str | None
     trial: TrialState | None
+    won: Comparison | None
     told: _Told | None
 
 
@@ -111,7 +117,8 @@ class Contest:
     state
         As ``snapshot`` gave it.
     at
-        Event time of now, epoch seconds: since when what the configuration says counts.
+        Event time of now, epoch seconds: since when what the configuration says counts. Negative infinity before the
+        first transaction.
 
     Raises
     ------
@@ -141,7 +148,7 @@ class Contest:
         promotion: PromotionSettings,
         decision: DecisionSettings,
         state: bytes | None = None,
-        at: float = 0.0,
+        at: float = -math.inf,
     ) -> None:
         self._default, self._challengers = default, challengers
         self._promotion, self._decision = promotion, decision
@@ -256,7 +263,7 @@ class Contest:
                     model.reason,
                     model.classifier,
                     model.measures.measures(),
-                    model.trial.comparison(self.champion) if model.trial else None,
+                    model.trial.comparison(self.champion) if model.trial else model.won,
                 )
 
     def snapshot(self) -> bytes:
@@ -272,6 +279,7 @@ class Contest:
                 one.by,
                 one.reason,
                 one.trial.snapshot() if one.trial else None,
+                one.won,
                 one.told,
             )
             for one in self._models.values()
@@ -296,6 +304,8 @@ class Contest:
 
     def _crown(self, name: str, at: float, by: str, reason: str | None) -> None:
         """Change the champion: all comparisons begin anew."""
+        winner = self._models[name]
+        winner.won = winner.trial.comparison(self.champion) if winner.trial else None
         self._before, self.champion = self.champion, name
         self.reign += 1
         self._changed = True
@@ -330,5 +340,6 @@ class Contest:
             saved.by,
             saved.reason,
             self._new_trial(saved.name, saved.trial),
+            saved.won,
             saved.told,
         )
