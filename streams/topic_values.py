@@ -6,6 +6,7 @@ import inspect
 import re
 from typing import NamedTuple
 
+from alerts.action import Action
 from alerts.alert import Alert
 from alerts.happening import ChangeEvent
 from alerts.incident import Incident
@@ -49,6 +50,7 @@ CONTENTS: dict[str, Content] = {
     "decisions": Content("account", DecisionRecord),
     "alerts": Content("alert id", Alert),
     "incidents": Content("incident id", Incident),
+    "actions": Content("action id", Action),
     "notifications": Content("notification id", Notification),
     "dead-letters": Content("that of the original; of a notification its id", DeadLetter),
 }

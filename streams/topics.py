@@ -76,6 +76,7 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
         ("decisions", "a decision per transaction, out", kept(settings.output_retention_days)),
         ("alerts", "the present state of each alert, out", compacted),
         ("incidents", "alerts that belong together, out", compacted),
+        ("actions", "what is done about incidents, out", compacted),
         ("notifications", "what was told to whom, out", kept(settings.output_retention_days)),
         ("dead-letters", "what could not be taken or delivered, out", letters),
     )

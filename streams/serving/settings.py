@@ -6,7 +6,7 @@ import hmac
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from streams.settings import Settings
 
@@ -33,25 +33,21 @@ class ServeSettings(Settings):
         600.0, ge=0, le=86_400, description="Seconds for which a decision is known to those who ask again."
     )
 
-    @field_validator("token_file")
-    @classmethod
-    def _is_there(cls, file: Path | None) -> Path | None:
-        if file is not None and not file.is_file():
-            raise ValueError(f"there is no file {file}")
-        return file
-
     def tokens(self) -> Tokens:
         """Return the secrets, read anew.
 
         Raises
         ------
         ValueError
-            If there are none, or one is too short; the message begins with the setting's path.
+            If they cannot be read, or one is too short; the message begins with the setting's path.
 
         """
         if self.token_file is None:
             raise ValueError("serve.token_file: name a file with the secrets that callers must send, one a line")
-        found = [line.strip() for line in self.token_file.read_text().splitlines() if line.strip()]
+        try:
+            found = [line.strip() for line in self.token_file.read_text().splitlines() if line.strip()]
+        except OSError as error:
+            raise ValueError(f"serve.token_file: cannot read {self.token_file}: {error.strerror}") from error
         if not found or min(map(len, found)) < LEAST_TOKEN:
             raise ValueError(
                 f"serve.token_file: {self.token_file} must hold tokens of {LEAST_TOKEN} characters or more"
