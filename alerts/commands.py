@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 from alerts.alert import Alert, State, Transition
 from alerts.changes import stepped
 
-Order = Literal["acknowledge", "unacknowledge", "comment", "assign", "merge", "split", "resolved_by"]
-"""The last three are for incidents."""
+Order = Literal["acknowledge", "unacknowledge", "comment", "assign", "merge", "split", "resolved_by", "approve", "deny"]
+"""The last five are for incidents, two of them for their actions."""
 
 
 class Command(NamedTuple):

@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from generate_topics import kind, resolve, topics
 
 import streams.delivery.metrics
-import streams.metrics  # noqa: F401  registers them
+import streams.metrics
+import streams.serving.server  # noqa: F401  registers them
 from streams.asyncapi import asyncapi
 from streams.traces import program
 from tocsin.cli import app
@@ -117,7 +118,8 @@ def metrics() -> str:
     lines = [
         "# Metrics",
         "",
-        "Served at `/metrics` of each worker and of `tocsin notify`. No label holds a source, account or id.",
+        "Served at `/metrics` of each worker, of `tocsin notify` and of `tocsin serve`. No label holds a source, an"
+        " account or an id.",
         "",
     ]
     lines += ["| metric | type | labels | meaning |", "|---|---|---|---|"]

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel
 
+from alerts.action import ActionState, proposed
 from alerts.alert import Alert
 from alerts.dispatch import Dispatcher
 from alerts.incident_settings import IncidentSettings
@@ -115,7 +116,7 @@ def topics() -> str:
 
 def examples() -> dict[str, dict[str, Any]]:
     """Return an example of a value of each topic."""
-    found = {**EVENTS, **outputs(), "silences": silence()}
+    found = {**EVENTS, **outputs(), "silences": silence(), "actions": action()}
     return found | {"notifications": notification(found["alerts"]), "incidents": incident(found["alerts"])}
 
 
@@ -148,6 +149,13 @@ def silence() -> dict[str, Any]:
         comment="pumps are serviced",
         history=(created,),
     ).model_dump(mode="json")
+    return found
+
+
+def action() -> dict[str, Any]:
+    """Return an example of an action: one that a person has approved."""
+    made = proposed("2b4561b296b4f525d4ef", "restart the pump", 2, "restart it", "pump-7", TIME)
+    found: dict[str, Any] = made.becomes(ActionState.RUNNING, TIME + 60, by="ann").model_dump(mode="json")
     return found
 
 

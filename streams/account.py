@@ -60,5 +60,5 @@ class Account(BaseModel):
     exact: bool | None = Field(
         None,
         description="Whether what was made again is what was recorded; of a replay, whether it began at the first"
-        " event that there was",
+        " event that there was, and the source had no peers to begin from",
     )

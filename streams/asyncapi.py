@@ -125,7 +125,7 @@ def _message(spec: TopicSpec, payload: dict[str, Any]) -> dict[str, Any]:
         "bindings": {"kafka": {"key": {"type": "string", "description": content.key}, "bindingVersion": BINDING}},
     }
     if not content.is_input:
-        trait = "note" if spec.name in ("notifications", "incidents") else "output"
+        trait = "note" if spec.name in ("notifications", "incidents", "actions") else "output"
         found["traits"] = [{"$ref": f"#/components/messageTraits/{trait}"}]
     return found
 

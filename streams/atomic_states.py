@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from detectors.base import SnapshotError
+from streams.state_keys import names_after
 
 Change = tuple[str, bytes | None, bytes | None]
 """A key, its new state (``None``: it is gone) and the state it had at the checkpoint before."""
@@ -76,6 +77,10 @@ class AtomicStates:
         for key in self._states:
             if key.startswith(prefixes) and (state := self.get(key)) is not None:
                 yield key, state
+
+    def keys_after(self, key: str, count: int) -> list[str]:
+        """Return the next stored keys after one, in order, ``count`` at most; some may be gone."""
+        return names_after(self._states, key, count)
 
     def checkpoint(self, changes: Iterable[Change], commit: bytes) -> Iterator[tuple[str, bytes | None]]:
         """Lay out a checkpoint; its values must be stored in this order."""

@@ -69,15 +69,15 @@ class Explainer:
         )
         return self._account(value, scored.position, findings(trace), "trace", versions, exact=exact)
 
-    def rescored(self, event: Replayed, *, whole: bool) -> Account:
+    def rescored(self, event: Replayed, *, exact: bool) -> Account:
         """Return what became of an event whose score was not published: nothing was worth telling.
 
         Parameters
         ----------
         event
             As it was scored again.
-        whole
-            Whether that began with the first event that there was.
+        exact
+            Whether what was scored then is certain to be the same.
 
         """
         ruling = self._book.ruling(event.reading.source, event.record.timestamp)
@@ -85,7 +85,7 @@ class Explainer:
         base |= {"position": position_of(event.record), "evidence": "replay", "versions": self._versions(ruling)}
         if event.score is None:
             because = f"an event with the id {event.reading.event_id!r} came shortly before: it counts once"
-            return Account(outcome="duplicate", reason="duplicate", because=because, exact=whole, **base)
+            return Account(outcome="duplicate", reason="duplicate", because=because, exact=exact, **base)
         score = event.score
         reason, because, change = self._why_normal(score, found := self._normal(score, ruling))
         return Account(
@@ -98,7 +98,7 @@ class Explainer:
             warm_up=score.warm_up,
             missing=score.missing,
             findings=tuple(found),
-            exact=whole,
+            exact=exact,
             **base,
         )
 

@@ -77,6 +77,15 @@ class KeptStates(Generic[S]):
         """Return a state if it is in memory; looking at it does not make it warm."""
         return self._kept.get(name)
 
+    def peek(self, name: str) -> S | None:
+        """Return a state to look at, ``None`` if there is none by this name; looking at it does not make it warm."""
+        kept = self._kept.get(name)
+        stored = None if kept is not None or name in self._forgotten else self._stored(name)
+        if stored is not None:
+            kept = self._make(name)
+            kept.restore(stored)
+        return kept
+
     def find(self, name: str) -> S | None:
         """Return a state, ``None`` if there is none by this name."""
         if name in self._kept or (name not in self._forgotten and self._stored(name) is not None):

@@ -58,7 +58,9 @@ STATE_MEMORY_LIMIT = Gauge("tocsin_state_memory_limit_bytes", "Memory that they 
 SOURCES_EVICTED = Counter(
     "tocsin_sources_evicted_total", "Sources, accounts and counterparties that left memory for want of room."
 )
-SOURCES_FORGOTTEN = Counter("tocsin_sources_forgotten_total", "Sources forgotten since they were silent for so long.")
+SOURCES_FORGOTTEN = Counter(
+    "tocsin_sources_forgotten_total", "Sources and accounts forgotten since they were silent for so long."
+)
 PARTITIONS = Gauge("tocsin_partitions", "Partitions that this worker is assigned.", ["stream"])
 REBALANCES = Counter("tocsin_rebalances_total", "Times that this worker's partitions were redistributed.")
 READY = Gauge("tocsin_ready", "1 once this worker has recovered its state and takes events.")

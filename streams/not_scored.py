@@ -11,7 +11,7 @@ from alerts.alert import iso
 from alerts.summary import duration
 from streams.account import Account, Outcome
 from streams.dead_letters import DeadLetter
-from streams.rescoring import Replayed, position_of
+from streams.rescoring import Replay, Replayed, position_of
 from streams.schemas import Event
 from streams.telemetry import STREAM
 
@@ -57,8 +57,7 @@ def letter_time(letter: DeadLetter, key: bytes | None, source: str) -> float | N
 def nothing_there(
     source: str,
     at: float,
-    before: float | None,
-    after: float | None,
+    replay: Replay,
     *,
     known: bool,
     kept: str,
@@ -70,8 +69,8 @@ def nothing_there(
     ----------
     source, at
         What was asked for.
-    before, after
-        Times of the nearest events.
+    replay
+        The source's events, scored again.
     known
         Whether anything is known of the source: an event, a score, an alert or a dead letter.
     kept
@@ -85,10 +84,20 @@ def nothing_there(
         because = f"no event, score, alert or dead letter of {source!r} is there; events are kept for {kept}{forget}"
         change = "check the name, which is that of field `source`, in capitals and small letters as there"
         return _nothing(source, at, "unknown_source", because, change)
-    near = [f"the one before at {iso(before)}"] if before is not None else []
-    near += [f"the one after at {iso(after)}"] if after is not None else []
+    near = [f"the one before at {iso(replay.before)}"] if replay.before is not None else []
+    near += [f"the one after at {iso(replay.after)}"] if replay.after is not None else []
     because = f"no event within {duration(NEAR)} of this time; {' and '.join(near) or f'events are kept for {kept}'}"
-    return _nothing(source, at, "no_event", because, None)
+    return _nothing(source, at, "no_event", because + _silence(replay), None)
+
+
+def _silence(replay: Replay) -> str:
+    """Say whether the source was silent, in the sense of its alerts of this kind."""
+    if replay.before is None:
+        return ""
+    if replay.tolerated is None:
+        return "; no silence: how often it sends was not yet known"
+    silent_from = iso(replay.before + replay.tolerated)
+    return f"; silence from {silent_from} on, since {duration(replay.tolerated)} without an event are usual or allowed"
 
 
 def not_processed(event: Replayed, committed: int) -> Account:

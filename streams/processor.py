@@ -56,7 +56,8 @@ class Output(msgspec.Struct, frozen=True, gc=False):
 class Result:
     """What a batch led to: outputs in the order of their causes, how many events had which outcome, their scores.
 
-    ``held`` counts the alerts that did not fire, by what holds them back; ``forgotten`` the sources that were.
+    ``held`` counts the alerts that did not fire, by what holds them back; ``forgotten`` the sources or accounts
+    that were.
     """
 
     outputs: list[Output] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from alerts.step import Step
@@ -24,8 +24,9 @@ class Replayed(NamedTuple):
 class Replay:
     """Scores a source's events again, by the code that runs live, to find the one that is meant.
 
-    What its peers had learned, labels and commands are left out: they change neither whether an event is a repetition
-    nor, but for the first, what a detector says of it.
+    Policies and planned changes count as they did, so what was frozen is frozen again. What its peers had learned,
+    labels and commands are left out; the last two change neither whether an event is a repetition nor what a detector
+    says.
 
     Parameters
     ----------
@@ -39,6 +40,8 @@ class Replay:
         The event time that is asked for, epoch seconds.
     partition
         Where its events are.
+    governing
+        All policies and planned changes.
 
     Attributes
     ----------
@@ -48,14 +51,26 @@ class Replay:
         Times of the events next to it; ``None`` if there are none.
     events
         How many there have been.
+    has_peers
+        Whether the first of them names a type, so that the source may have begun from what its peers had learned.
+    tolerated
+        Seconds without an event that were not yet silence after the newest event up to that time; ``None`` if that was
+        not known.
 
     """
 
     def __init__(
-        self, settings: TelemetrySettings, make_detector: Callable[[], Detector], source: str, at: float, partition: int
+        self,
+        settings: TelemetrySettings,
+        make_detector: Callable[[], Detector],
+        source: str,
+        at: float,
+        partition: int,
+        governing: Sequence[Record] = (),
     ) -> None:
-        self._source, self._at, self._limits = source, at, settings.limits
+        self._source, self._at, self._limits, self._peers = source, at, settings.limits, settings.peers
         self._processor = TelemetryProcessor(settings, partition, {}, make_detector, self._scored)
+        self._processor.absorb(governing)
         self._decoder = ReadingDecoder(settings.limits)
         self._score: Score | None = None
         self._newest = float("-inf")
@@ -63,6 +78,8 @@ class Replay:
         self.before: float | None = None
         self.after: float | None = None
         self.events = 0
+        self.has_peers = False
+        self.tolerated: float | None = None
 
     @property
     def is_past(self) -> bool:
@@ -79,7 +96,11 @@ class Replay:
             outcomes = self._processor.process([record]).outcomes
             if outcomes["dead_letter"]:
                 continue
+            if not self.events:
+                self.has_peers = self._peers.enabled and self._peers.type_of(reading.attributes) is not None
             self.events += 1
+            if reading.time <= self._at:
+                self.tolerated = self._processor.tolerated_silence(self._source)
             self._newest = max(self._newest, reading.time)
             self._note(Replayed(record, reading, self._score))
 

@@ -114,6 +114,13 @@ class LabelEvent(Event):
         return None if self.at is None else _epoch(self.at)
 
 
+SAYS = (
+    *(("comment", "comment"), ("resolved_by", "comment"), ("merge", "into")),
+    *(("approve", "action_id"), ("deny", "action_id")),
+)
+"""Commands, and the field that each needs."""
+
+
 class CommandEvent(Event):
     """What a person says to an alert, or to an incident; the record key is the id of either.
 
@@ -131,8 +138,9 @@ class CommandEvent(Event):
     source: Name | None = Field(None, description="Source of the alert")
     incident_id: Name | None = Field(None, description="Or the incident")
     command: Order = Field(
-        description="What to do; the last three are for incidents: `merge` into another, `split` off the alerts of"
-        " `sources`, `resolved_by` keeps what helped (`comment`) for the next time"
+        description="What to do; the last five are for incidents: `merge` into another, `split` off the alerts of"
+        " `sources`, `resolved_by` keeps what helped (`comment`) for the next time, `approve` or `deny` one of their"
+        " actions"
     )
     by: Annotated[str, Field(strict=True, min_length=1, max_length=256)] = Field(description="Who says so")
     comment: Annotated[str, Field(strict=True, min_length=1, max_length=1000)] | None = Field(
@@ -143,6 +151,7 @@ class CommandEvent(Event):
     )
     into: Name | None = Field(None, description="With `merge`: the incident that goes on")
     sources: tuple[Name, ...] = Field((), description="With `split`: sources whose alerts shall be one of their own")
+    action_id: Name | None = Field(None, description="With `approve` and `deny`: the action of the incident")
 
     @model_validator(mode="after")
     def _is_about_something(self) -> CommandEvent:
@@ -150,7 +159,7 @@ class CommandEvent(Event):
             for name in ("alert_id", "source"):
                 if getattr(self, name) is None:
                     raise ValueError(f"{name}: the field is missing: add it, or the incident_id of an incident")
-            if self.command in ("merge", "split", "resolved_by"):
+            if self.command in ("merge", "split", "resolved_by", "approve", "deny"):
                 raise ValueError(f"command: {self.command} is for incidents: name one by its incident_id")
         elif self.command == "unacknowledge":
             raise ValueError("command: unacknowledge is for alerts: name one by its alert_id and source")
@@ -158,7 +167,7 @@ class CommandEvent(Event):
 
     @model_validator(mode="after")
     def _says_something(self) -> CommandEvent:
-        for command, name in (("comment", "comment"), ("resolved_by", "comment"), ("merge", "into")):
+        for command, name in SAYS:
             if self.command == command and getattr(self, name) is None:
                 raise ValueError(f"{name}: the field is missing: {command} needs it")
         if self.command == "split" and not self.sources:

@@ -28,6 +28,7 @@ from detectors.transactions.snapshots import decode_state
 from streams.atomic_states import AtomicStates, Change
 from streams.awaiting_labels import Awaiting, AwaitingLabels
 from streams.elsewhere import ElsewhereState, PaymentElsewhere, PaymentsElsewhere
+from streams.forgetting import Forgetting
 from streams.kept_states import KeptStates
 from streams.late_labels import LateLabel, LateLabels
 from streams.promotions import Promotions, Said
@@ -130,6 +131,8 @@ class Shard:
         How long labels may take.
     policy
         When an account's alert begins and ends.
+    forget_after
+        Seconds without a transaction after which an account or counterparty is forgotten; ``None`` is never.
     states
         What was stored.
     challenge
@@ -142,6 +145,7 @@ class Shard:
         model: FraudModelSettings,
         labels: LabelSettings,
         policy: Policy,
+        forget_after: float | None,
         states: Mapping[str, bytes],
         challenge: Challenge | None = None,
     ) -> None:
@@ -154,6 +158,8 @@ class Shard:
             lambda name: self._states.get(COUNTERPARTY + name),
             COUNTERPARTY_BYTES,
         )
+        self._silent_accounts = Forgetting(self.accounts, self._states, ACCOUNT, forget_after)
+        self._silent_counterparties = Forgetting(self.counterparties, self._states, COUNTERPARTY, forget_after)
         saved = None if self._states.commit is None else decode_state(self._states.commit, _ShardState, 2)
         self.awaiting = AwaitingLabels(labels.wait_seconds, labels.wait_limit, self._states)
         self.elsewhere = PaymentsElsewhere(
@@ -216,6 +222,27 @@ class Shard:
         self.elsewhere.expire(self.event_time)
         return self.awaiting.expire(self.event_time)
 
+    def newest_of(self, name: str) -> float:
+        """Return the event time of an account's newest transaction, -inf if none is known."""
+        account = self.accounts.read(name)
+        return -math.inf if self._silent_accounts.is_forgotten(account, self.event_time) else account.newest
+
+    def account(self, name: str) -> tuple[Account, Account | None]:
+        """Return an account to change, and what is forgotten in its favour."""
+        before = self.accounts.read(name)
+        account = self._silent_accounts.change(name, self.event_time)
+        return account, None if account is before else before
+
+    def counterparty(self, name: str) -> CounterpartyHistory:
+        """Return a counterparty to change."""
+        return self._silent_counterparties.change(name, self.event_time)
+
+    def forget(self) -> Iterator[Account]:
+        """Delete some of what has been silent for too long, and yield the accounts among it."""
+        yield from self._silent_accounts.forget(self.event_time)
+        for _ in self._silent_counterparties.forget(self.event_time):
+            pass
+
     def changes(self) -> Iterable[tuple[str, bytes | None]]:
         """Return the states that have changed since the last call, in the order in which to store them."""
         covered = (self.offset, dict(self.absorbed))
@@ -261,7 +288,7 @@ class Shard:
     def _count(self, awaiting: Awaiting, *, fraud: bool, corrected: bool) -> None:
         self._count_at_counterparty(awaiting, fraud=fraud, corrected=corrected)
         if fraud or corrected:
-            self.accounts.change(awaiting.account).history.learn_fraud(awaiting.timestamp, 1 if fraud else -1)
+            self.account(awaiting.account)[0].history.learn_fraud(awaiting.timestamp, 1 if fraud else -1)
 
     def _learn_elsewhere(self, label: LateLabel) -> None:
         payment = self.elsewhere.get(label.id)
@@ -270,7 +297,7 @@ class Shard:
             self.elsewhere.settle(label.id, label=label.label)
 
     def _count_at_counterparty(self, payment: Awaiting | PaymentElsewhere, *, fraud: bool, corrected: bool) -> None:
-        counterparty = self.counterparties.change(payment.counterparty)
+        counterparty = self.counterparty(payment.counterparty)
         count = counterparty.correct_label if corrected else counterparty.learn_label
         count(payment.timestamp, payment.amount, fraud=fraud)
 

@@ -207,6 +207,11 @@ class TelemetryProcessor:
         yield from self._labels.changes()
         yield from self._commands.changes()
 
+    def tolerated_silence(self, name: str) -> float | None:
+        """Return how many seconds a source may say nothing after its newest event, ``None`` while that is not known."""
+        source = self._sources.find(name)
+        return None if source is None else self._silences.allowed(source, source.detector.silent_after(), source.newest)
+
     def models(self) -> int:
         """Return how many sources' detectors are in memory."""
         return len(self._sources)

@@ -6,6 +6,7 @@ import inspect
 import re
 from typing import NamedTuple
 
+from alerts.action import Action
 from alerts.alert import Alert
 from alerts.happening import ChangeEvent
 from alerts.incident import Incident
@@ -52,6 +53,7 @@ CONTENTS: dict[str, Content] = {
     "models": Content("model", ModelRecord),
     "alerts": Content("alert id", Alert),
     "incidents": Content("incident id", Incident),
+    "actions": Content("action id", Action),
     "notifications": Content("notification id", Notification),
     "dead-letters": Content("that of the original; of a notification its id", DeadLetter),
 }

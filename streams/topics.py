@@ -82,6 +82,7 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
         ("models", "the fraud models, their roles and how good they are, out", compacted),
         ("alerts", "the present state of each alert, out", compacted),
         ("incidents", "alerts that belong together, out", compacted),
+        ("actions", "what is done about incidents, out", compacted),
         ("notifications", "what was told to whom, out", kept(settings.output_retention_days)),
         ("dead-letters", "what could not be taken or delivered, out", letters),
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
 import msgspec
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from alerts.alert import Alert, State, iso
 from alerts.policy import BudgetLimits, Policy, Thresholds
@@ -79,6 +80,13 @@ class TransactionSettings(Settings):
     alert_on: frozenset[str] = Field(frozenset({"review", "decline"}), description="Decisions that raise an alert.")
     policy: Policy = Field(FRAUD_POLICY, description="How severe an account's alert is, and when it ends.")
     contributions: int = Field(8, ge=0, description="Features whose contribution a decision tells.")
+    forget_after: float | None = Field(
+        90 * 86_400.0,
+        gt=0,
+        description="Seconds of event time without a transaction after which an account or counterparty is forgotten:"
+        " its state is deleted, an account's alert ends as expired, and it begins anew with its next transaction."
+        " Must be longer than `labels.wait_seconds`. `null` keeps all for good.",
+    )
 
     @field_validator("challengers")
     @classmethod
@@ -101,6 +109,15 @@ class TransactionSettings(Settings):
         if policy.budget != BudgetLimits():
             raise ValueError("an alert budget is for telemetry: here each alert is a decision; see review_at")
         return policy
+
+    @model_validator(mode="after")
+    def _waits_for_labels(self) -> Self:
+        if self.forget_after is not None and self.forget_after <= self.labels.wait_seconds:
+            raise ValueError(
+                f"forget_after: {self.forget_after:g} s is not longer than labels.wait_seconds,"
+                f" {self.labels.wait_seconds:g} s: labels would come for accounts that are forgotten"
+            )
+        return self
 
 
 class TransactionProcessor:
@@ -131,7 +148,12 @@ class TransactionProcessor:
         self.broadcasts = ("labels", *across, PROMOTIONS) if settings.challengers else ("labels", *across)
         self._partition = partition
         self._shard = Shard(
-            settings.model, settings.labels, settings.policy, {} if states is None else states, settings.challenge
+            settings.model,
+            settings.labels,
+            settings.policy,
+            settings.forget_after,
+            {} if states is None else states,
+            settings.challenge,
         )
 
     def process(self, records: Sequence[Record]) -> Result:
@@ -170,8 +192,12 @@ class TransactionProcessor:
         return dict(self._shard.absorbed)
 
     def tick(self, now: float) -> Result:
-        """Say what is due by ``now``: with transactions, nothing is."""
-        return Result()
+        """Forget some of the accounts and counterparties that have been silent for too long, by event time."""
+        result = Result()
+        for account in self._shard.forget():
+            cause = Record(STREAM, self._partition, self._shard.offset, self._shard.produced_at, None, None)
+            self._end_forgotten(account, cause, result)
+        return result
 
     def models(self) -> int:
         """Return 1: a shard's accounts share its model."""
@@ -230,17 +256,16 @@ class TransactionProcessor:
             return event
         return (
             misplaced(record, event.account, "account")
-            or mistimed(event.time, self._newest(event.account), record, self._settings.limits)
+            or mistimed(event.time, self._shard.newest_of(event.account), record, self._settings.limits)
             or event
         )
 
-    def _newest(self, account: str) -> float:
-        return self._shard.accounts.read(account).newest
-
     def _decide(self, event: TransactionEvent, record: Record, result: Result) -> None:
         shard, time, amount = self._shard, event.time, min(event.amount, LARGEST_AMOUNT)
-        account = shard.accounts.change(event.account)
-        counterparty = shard.counterparties.change(event.counterparty)
+        account, before = shard.account(event.account)
+        if before is not None:
+            self._end_forgotten(before, record, result)
+        counterparty = shard.counterparty(event.counterparty)
         features = shard.model.features(time, amount, account.history, counterparty, event.counterparty)
         score, scores = shard.score(features)
         decision = decide(self._settings.decision, score, amount, shard.classifier.learned[True])
@@ -249,8 +274,7 @@ class TransactionProcessor:
         key = event.account.encode()
         decided = self._record(event, score, decision, scores)
         result.outputs.append(Output("decisions", key, decided.encode(), "tocsin.decision.v1", record))
-        for alert in self._alerts(event, account, score, decision):
-            result.outputs.append(Output("alerts", alert.alert_id.encode(), alert.encode(), "tocsin.alert.v1", record))
+        self._publish(self._alerts(event, account, score, decision), record, result)
         shard.model.observe(features)
         account.history.learn(time, amount, event.counterparty)
         account.newest = max(account.newest, time)
@@ -259,6 +283,16 @@ class TransactionProcessor:
             event.transaction_id,
             Awaiting(record.offset, time, event.account, event.counterparty, amount, features, scores=scores),
         )
+
+    def _end_forgotten(self, account: Account, cause: Record, result: Result) -> None:
+        """End the alert of an account that is forgotten."""
+        ended = account.alerts.expire(self._settings.forget_after or 0.0)
+        self._publish([_told(alert, account.suspicion) for alert in ended], cause, result)
+        result.forgotten += 1
+
+    def _publish(self, alerts: Iterable[Alert], cause: Record, result: Result) -> None:
+        for alert in alerts:
+            result.outputs.append(Output("alerts", alert.alert_id.encode(), alert.encode(), "tocsin.alert.v1", cause))
 
     def _record(
         self, event: TransactionEvent, score: FraudScore, decision: Decision, scores: Scores | None
@@ -303,7 +337,7 @@ class TransactionProcessor:
             genuine = min(max(1.0 - score.probability, 1e-12), self._settings.policy.of(KIND).fire_p)
             account.suspicion = _sentence(event, score, decision)
         step = account.alerts.step(event.time, _as_score(genuine, score))
-        return [alert.model_copy(update={"summary": _summary(alert, account.suspicion)}) for alert in step.changes]
+        return [_told(alert, account.suspicion) for alert in step.changes]
 
 
 def _as_score(genuine: float, score: FraudScore) -> Score:
@@ -327,5 +361,6 @@ def _sentence(event: TransactionEvent, score: FraudScore, decision: Decision) ->
     )
 
 
-def _summary(alert: Alert, suspicion: str) -> str:
-    return f"{suspicion} Nothing suspicious since." if alert.state is State.RESOLVED else suspicion
+def _told(alert: Alert, suspicion: str) -> Alert:
+    summary = f"{suspicion} Nothing suspicious since." if alert.state is State.RESOLVED else suspicion
+    return alert.model_copy(update={"summary": summary})

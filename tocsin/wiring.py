@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from alerts.changes import SILENCE
@@ -107,9 +108,32 @@ def run_notifier(configuration: Configuration) -> int:
     from streams.delivery.process import check_services  # noqa: PLC0415 - a worker delivers nothing
     from streams.delivery.process import run_notifier as run  # noqa: PLC0415 - a worker delivers nothing
 
-    try:
+    with _problems():
         check_services(configuration.notify)
+    return run(configuration, configuration.notify, configuration.incidents)
+
+
+def run_server(configuration: Configuration) -> int:
+    """Answer callers that wait for a decision until told to stop, and return the exit code.
+
+    Raises
+    ------
+    tocsin.config.ConfigurationError
+        If there is no token.
+
+    """
+    from streams.serving.process import run_server as run  # noqa: PLC0415 - a worker answers nobody
+
+    with _problems():
+        configuration.serve.tokens()
+    return run(configuration, configuration.serve, configuration.transactions.limits)
+
+
+@contextlib.contextmanager
+def _problems() -> Iterator[None]:
+    """Let a ``ValueError`` whose message begins with a setting's path be a problem of the configuration."""
+    try:
+        yield
     except ValueError as error:
         path, _, said = str(error).partition(": ")
         raise ConfigurationError(Problem("", path, said)) from None
-    return run(configuration, configuration.notify, configuration.incidents)

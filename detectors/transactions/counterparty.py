@@ -91,6 +91,11 @@ class CounterpartyHistory:
         self._genuine = 0
         self._genuine_mean = 0.0
 
+    @property
+    def newest(self) -> float:
+        """Until when anything is known of it, to a day: event time, -inf if nothing is."""
+        return max(self._days.end, self._labels.end)
+
     def features(self, t: float, amount: float) -> list[float]:
         """Return the values of ``COUNTERPARTY_FEATURES`` for a transaction, before it is learned."""
         days_known = min(max(t - self._first, DAY) / DAY, 30.0) if self._count else 1.0

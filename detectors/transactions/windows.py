@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -56,6 +57,11 @@ class TimeBuckets:
         self._sums = [row[2] for row in rows]
         self._maxima = [row[3] for row in rows]
         self._marked = [row[4] for row in rows]
+
+    @property
+    def end(self) -> float:
+        """When the newest bucket ends, -inf if there is none."""
+        return (self._starts[-1] + 1) * self._width if self._starts else -math.inf
 
     def add(self, t: float, amount: float, *, marked: bool = False) -> None:
         """Count an amount at its time."""

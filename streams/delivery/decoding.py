@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from alerts.actions import ActionCommand
 from alerts.alert import Alert
 from alerts.happening import ChangeEvent, IncidentCommand
 from alerts.silences import Silence
@@ -38,11 +39,13 @@ def change_in(record: Record) -> ChangeEvent | None:
     return None if isinstance(change, Rejected) else change
 
 
-def incident_command_in(record: Record) -> IncidentCommand | None:
-    """Return the command to an incident that a record holds; what cannot be read, the workers tell."""
+def incident_command_in(record: Record) -> IncidentCommand | ActionCommand | None:
+    """Return the command to an incident, or to one of its actions; what cannot be read, the workers tell."""
     event = _decoded(CommandEvent, record.value or b"")
     if isinstance(event, Rejected) or event.incident_id is None:
         return None
+    if event.action_id is not None:
+        return ActionCommand(event.command, event.action_id, event.by, event.comment or "")
     verb = {"comment": "note"}.get(event.command, event.command)
     said = {"assign": event.assignee, "merge": event.into}.get(verb, event.comment)
     return IncidentCommand.model_validate(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import Counter, Gauge, Histogram
+
+OUTCOMES = ("delivered", "failed", "dropped")
+"""What may become of a notification at a sink."""
 
 NOTIFICATIONS = Counter(
     "tocsin_notifications_total", "Notifications made; `suppressed` are noted and not sent.", ["receiver", "status"]
@@ -35,8 +40,17 @@ SILENCES = Gauge("tocsin_silences", "Silences, those kept after their end includ
 ALERTS_DROPPED = Counter(
     "tocsin_notify_alerts_dropped_total", "Alerts that are not told, since notify.max_alerts were going on."
 )
+ACTIONS = Counter("tocsin_actions_total", "Changes of actions on incidents, by the state that they came to.", ["state"])
 STEP_SECONDS = Histogram(
     "tocsin_notify_step_seconds",
     "Time to take in what has come and to write down what follows.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+
+
+def expect(sinks: Iterable[str]) -> None:
+    """Let all that may happen at each sink be 0: of a counter that first appears with 1, no increase is seen."""
+    for sink in sinks:
+        RETRIES.labels(sink)
+        for outcome in OUTCOMES:
+            DELIVERIES.labels(sink, outcome)

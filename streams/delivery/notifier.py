@@ -12,7 +12,10 @@ import msgspec
 import structlog
 from aiokafka.errors import RequestTimedOutError
 
-from alerts.dispatch import Dispatcher, Outcome
+from alerts.action import Action
+from alerts.actions import ActionCommand, Actions
+from alerts.dispatch import Dispatcher, Outcome, StateFormatError
+from alerts.happening import IncidentCommand
 from alerts.incident import Incident
 from alerts.incident_alert import as_alert
 from alerts.incident_settings import IncidentSettings
@@ -22,6 +25,7 @@ from streams import metrics as common
 from streams.codec import Rejected
 from streams.dead_letters import dead_letter
 from streams.delivery import metrics
+from streams.delivery.action_runner import ActionRunner
 from streams.delivery.decoding import alert_in, change_in, incident_command_in, silence_in
 from streams.delivery.inbox import Inbox
 from streams.delivery.incident_desk import IncidentDesk
@@ -37,7 +41,7 @@ from streams.settings import KafkaSettings
 log = structlog.get_logger(__name__)
 
 POSITIONS = "positions"
-SILENCE_TYPE, INCIDENT_TYPE = "tocsin.silence.v1", "tocsin.incident.v1"
+SILENCE_TYPE, INCIDENT_TYPE, ACTION_TYPE = "tocsin.silence.v1", "tocsin.incident.v1", "tocsin.action.v1"
 TICK_SECONDS = 0.25
 FINISH_SECONDS = 3.0
 
@@ -61,6 +65,8 @@ class Notifier:
         The right to write and to tell.
     sinks
         By name, ``receiver/kind/number``.
+    runner
+        Does what actions say.
 
     """
 
@@ -71,11 +77,14 @@ class Notifier:
         kafka: KafkaSettings,
         lease: Lease,
         sinks: Mapping[str, Sink],
+        runner: ActionRunner,
     ) -> None:
         self._settings, self._incidents, self._kafka, self._lease = settings, incidents, kafka, lease
         self._results: list[Result] = []
-        self._wake = asyncio.Event()
+        self._runner = runner
+        self._wake = runner.wake
         self._queues = {name: SinkQueue(name, sink, settings.retry, lease, self._done) for name, sink in sinks.items()}
+        metrics.expect(self._queues)
         self._renderer, self._plain = Renderer(settings.templates), Renderer(Templates())
         self._now = 0.0
         self._finishing = False
@@ -91,6 +100,8 @@ class Notifier:
             entries: list[Entry | Output] = []
             for record in await self._inbox.open():
                 entries += self._take(record, fresh=record.offset >= self._inbox.positions.get(_place(record), 0))
+            entries += self._acted(self._actions.interrupt(self._now))
+            stack.push_async_callback(self._runner.close)
             self._outbox.hand_out(self._queues, self._results)
             self._deliveries = [asyncio.create_task(queue.run()) for queue in self._queues.values()]
             self._stepping = asyncio.create_task(self._steps(ledger, entries))
@@ -113,6 +124,7 @@ class Notifier:
             return
         for queue in self._queues.values():
             queue.close()
+        await self._runner.close(FINISH_SECONDS)
         if self._deliveries:
             await asyncio.wait(self._deliveries, timeout=FINISH_SECONDS)
         self._finishing = True
@@ -147,6 +159,11 @@ class Notifier:
             {r.name: [sink.topic for sink in r.kafka] for r in settings.receivers},
             states,
         )
+        runbooks = self._incidents.runbooks if settings.actions.enabled else ()
+        try:
+            self._actions = Actions(runbooks, states)
+        except ValueError as error:
+            raise StateFormatError(str(error)) from error
         stored = msgspec.msgpack.decode(states[POSITIONS]) if POSITIONS in states else []
         self._inbox = Inbox(self._kafka, {(topic, partition): offset for topic, partition, offset in stored})
 
@@ -175,8 +192,13 @@ class Notifier:
         self._now = max(self._now, time.time())
         for record in records:
             entries += self._take(record, fresh=True)
+        for ended in self._runner.ended():
+            entries += self._acted(
+                self._actions.ended(ended.action_id, ok=ended.ok, detail=ended.detail, now=self._now)
+            )
         if self._inbox.caught_up:
             entries += self._said(self._desk.advance(self._now))
+            entries += self._acted(self._actions.advance(self._now))
         results, self._results = self._results, []
         for result in results:
             entries += self._outbox.note(result, self._now)
@@ -184,11 +206,13 @@ class Notifier:
         if self._inbox.caught_up:
             outcome = self._dispatcher.tick(self._now)
             entries += self._follows(outcome, made)
-        states = [*self._dispatcher.changes(), *self._desk.changes(), *self._outbox.changes()]
+        states = [*self._dispatcher.changes(), *self._desk.changes(), *self._actions.changes(), *self._outbox.changes()]
         if records or entries:
             states.append((POSITIONS, self._positions()))
         if states:
             await ledger.write(entries, states)
+        for run in self._actions.runs():  # now that it is written that they run
+            self._runner.start(run)
         self._count(results, made, entries)
         for number, notification in made:
             for one in notification.deliveries:
@@ -211,7 +235,10 @@ class Notifier:
             entries += self._said(() if change is None else self._desk.take(change, self._now))
         elif record.topic == "commands":
             command = incident_command_in(record)
-            entries += self._said(() if command is None else self._desk.take(command, self._now))
+            if isinstance(command, ActionCommand):
+                entries += self._acted(self._actions.obey(command, self._now))
+            elif command is not None:
+                entries += self._said(self._desk.take(command, self._now))
         elif record.topic == "silences" and record.key is not None:
             found = silence_in(record) if record.value is not None else None
             if not isinstance(found, Rejected):
@@ -227,7 +254,21 @@ class Notifier:
         if self._settings.tell != "alerts":
             for incident in incidents:
                 self._dispatcher.take(self._now, as_alert(incident), incident)
-        return [Entry("incidents", one.incident_id.encode(), one.encode(), INCIDENT_TYPE) for one in incidents]
+        entries = [Entry("incidents", one.incident_id.encode(), one.encode(), INCIDENT_TYPE) for one in incidents]
+        for incident in incidents:
+            entries += self._acted(self._actions.see(incident, self._now))
+        return entries
+
+    def _acted(self, actions: Sequence[Action]) -> list[Entry]:
+        """Publish what actions are now, and put it into the timelines of their incidents."""
+        entries = [Entry("actions", one.action_id.encode(), one.encode(), ACTION_TYPE) for one in actions]
+        for action in actions:
+            metrics.ACTIONS.labels(action.state.value).inc()
+            note = IncidentCommand(
+                verb="note", incident_id=action.incident_id, timestamp=self._now, by="tocsin", text=action.sentence
+            )
+            entries += self._said(self._desk.take(note, self._now))
+        return entries
 
     def _follows(self, outcome: Outcome, made: list[tuple[int, Notification]]) -> list[Entry]:
         entries = [Entry("silences", one.silence_id.encode(), one.encode(), SILENCE_TYPE) for one in outcome.ended]

@@ -14,6 +14,7 @@ from alerts.notification import NotifiedAlert
 from alerts.templates import Renderer, TemplateFailedError
 from streams.changelog import TopicError
 from streams.delivery import metrics
+from streams.delivery.action_runner import ActionRunner
 from streams.delivery.alertmanager import AlertmanagerSink
 from streams.delivery.chat import AppriseSink
 from streams.delivery.leadership import Leadership
@@ -103,7 +104,8 @@ async def _run(engine: EngineSettings, settings: NotifySettings, incidents: Inci
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     try:
-        await prepare(kafka, [sink.topic for receiver in settings.receivers for sink in receiver.kafka])
+        topics = [sink.topic for receiver in settings.receivers for sink in receiver.kafka]
+        await prepare(kafka, [*topics, "actions"] if settings.actions.enabled else topics)
         async with aiohttp.ClientSession() as session:
             return await Process(engine, settings, incidents, session).run(stopping)
     except (TopicError, KafkaError, OSError) as error:
@@ -180,7 +182,8 @@ class Process:
         """Tell people until the group gives this process up; begin anew when Kafka has failed it."""
         leadership = self._leadership
         sinks = make_sinks(self._settings, self._session)
-        self._notifier = Notifier(self._settings, self._incidents, self._engine.kafka, leadership.lease, sinks)
+        runner = ActionRunner(self._settings.actions, self._session)
+        self._notifier = Notifier(self._settings, self._incidents, self._engine.kafka, leadership.lease, sinks, runner)
         metrics.ACTIVE.set(1)
         active = asyncio.create_task(self._notifier.run())
         given_up = asyncio.create_task(leadership.given_up.wait())

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
 from alerts.durations import Duration
 from alerts.inhibition import InhibitRule
@@ -19,6 +19,19 @@ from streams.settings import Settings
 
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+")]
 Timeout = Annotated[Duration, Field(gt=0, le=300)]
+
+
+def _readable(secret: SecretStr) -> SecretStr:
+    said = secret.get_secret_value()
+    try:
+        base64.b64decode(said.removeprefix("whsec_") if said.startswith("whsec_") else "", validate=True)
+    except binascii.Error:
+        raise ValueError("what begins with whsec_ must go on in base64") from None
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_readable)]
+"""Key of a signature as standardwebhooks.com has it."""
 
 
 class AlertmanagerSettings(Settings):
@@ -41,17 +54,8 @@ class WebhookSettings(Settings):
     """An HTTP address that notifications are posted to as JSON, signed as standardwebhooks.com says."""
 
     url: Url = Field(description="Where to post to.")
-    secret: SecretStr | None = Field(None, description="Key of the signature; `whsec_…` is base64, other text itself.")
+    secret: Secret | None = Field(None, description="Key of the signature; `whsec_…` is base64, other text itself.")
     timeout: Timeout = Field(10.0, description="Time for an answer.")
-
-    @model_validator(mode="after")
-    def _secret_can_be_read(self) -> Self:
-        secret = "" if self.secret is None else self.secret.get_secret_value()
-        try:
-            base64.b64decode(secret.removeprefix("whsec_") if secret.startswith("whsec_") else "", validate=True)
-        except binascii.Error:
-            raise ValueError("secret: what begins with whsec_ must go on in base64") from None
-        return self
 
 
 class AppriseSettings(Settings):
@@ -88,6 +92,16 @@ class RetrySettings(Settings):
     )
 
 
+class ActionRunSettings(Settings):
+    """Whether the actions that steps of `incidents.runbooks` name may be done, and how."""
+
+    enabled: bool = Field(False, description="Whether anything is proposed and, once approved, done.")
+    concurrency: int = Field(4, ge=1, le=100, description="Actions that may run at once; others wait.")
+    secret: Secret | None = Field(
+        None, description="Key that signs what is posted; `whsec_…` is base64, other text itself."
+    )
+
+
 class NotifySettings(Settings):
     """What `tocsin notify` tells, whom and how."""
 
@@ -103,6 +117,7 @@ class NotifySettings(Settings):
     inhibit_rules: tuple[InhibitRule, ...] = Field((), description="Which alerts keep others from being told.")
     templates: Templates = Field(Templates(), description="Words of what people read.")
     retry: RetrySettings = Field(RetrySettings(), description="What happens while a sink does not answer.")
+    actions: ActionRunSettings = Field(ActionRunSettings(), description="Whether actions on incidents may be done.")
     max_alerts: int = Field(100_000, ge=1, description="Alerts that may go on at once; further ones are not told.")
     keep_silences: Duration = Field(432_000.0, description="Time that a silence is kept after its end.")
 

@@ -34,16 +34,17 @@ class WebhookSink:
     async def deliver(self, notification: Notification, now: float) -> None:
         """Post the notification."""
         body = notification.model_dump_json(exclude={"deliveries"}).encode()
-        moment = str(int(now))
-        headers = {
-            "webhook-id": notification.notification_id,
-            "webhook-timestamp": moment,
-            "Idempotency-Key": notification.notification_id,
-        }
-        if self._settings.secret is not None:
-            secret = self._settings.secret.get_secret_value()
-            headers["webhook-signature"] = signature(secret, notification.notification_id, moment, body)
+        secret = None if self._settings.secret is None else self._settings.secret.get_secret_value()
+        headers = signed_headers(secret, notification.notification_id, now, body)
         await post(self._session, self._settings.url, body, headers, self._settings.timeout)
+
+
+def signed_headers(secret: str | None, webhook_id: str, now: float, body: bytes) -> dict[str, str]:
+    """Return the headers of what is posted; without a secret, there is no signature."""
+    headers = {"webhook-id": webhook_id, "webhook-timestamp": str(int(now)), "Idempotency-Key": webhook_id}
+    if secret is not None:
+        headers["webhook-signature"] = signature(secret, webhook_id, headers["webhook-timestamp"], body)
+    return headers
 
 
 def signature(secret: str, webhook_id: str, timestamp: str, body: bytes) -> str:

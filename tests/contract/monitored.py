@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from tests.contract.conftest import REPOSITORY, Service, free_port
+from tests.contract.notified import Notifying
 from tests.debian import program
 from tocsin.demo.cards import CardSimulator
 
@@ -80,7 +81,7 @@ def until(found: Callable[[], list[Any]], what: str, seconds: float = 60) -> lis
 
 
 class Monitored:
-    """Two workers with traffic, and what watches over them."""
+    """Two workers with traffic, a process that tells somebody of their alerts, and what watches over them."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -94,10 +95,15 @@ class Monitored:
         }
         service.tocsin("topics", "create")
         self.workers = [service.start_worker() for _ in range(2)]
+        self.notifying = Notifying(service)
+        receivers = [{"name": "ops", "webhook": [self.notifying.webhook()]}]
+        route = {"receiver": "ops", "group_by": ["source"], "group_wait": 0.5, "group_interval": 1}
+        self.notifying.configure({"tell": "both", "route": route, "receivers": receivers})
         self._servers: list[Server] = []
 
     def start(self) -> None:
-        """Start Alertmanager and Prometheus, and wait until both workers are seen at work."""
+        """Start Alertmanager and Prometheus, and wait until both workers and notify are seen at work."""
+        self.notifying.start()
         folder, port = self.service.folder, free_port()
         alerting = DEPLOY / "alertmanager/alertmanager.yml"
         options = f"--config.file={alerting}", f"--storage.path={folder}/alertmanager", "--cluster.listen-address="
@@ -113,10 +119,12 @@ class Monitored:
         for worker in self.workers:
             worker.wait_until_ready()
         self.prometheus.wait_for('sum(tocsin_ready{job="tocsin"}) == 2 and sum(tocsin_partitions) == 4')
+        self.prometheus.wait_for("tocsin_notify_active == 1")
 
     def stop(self) -> None:
         for server in self._servers:
             server.stop()
+        self.notifying.stop()
         self.service.stop_workers()
 
     def send_traffic(self) -> list[Message]:
@@ -130,6 +138,7 @@ class Monitored:
         events = sum(topic != "labels" for topic, _, _ in sent)
         self.prometheus.wait_for(f'sum(tocsin_events_total{{outcome!~"label_.+"}}) >= {events}')
         self.prometheus.wait_for('sum(tocsin_alerts_total{kind="silence", state="firing"}) > 0')
+        self.prometheus.wait_for("sum(tocsin_deliveries_total) > 0 and sum(tocsin_delivery_queue) == 0")
         self.prometheus.wait_for("sum(tocsin_consumer_lag) == 0 and max(tocsin_checkpoint_age_seconds) == 0")
         return sent
 
@@ -138,10 +147,11 @@ class Monitored:
         config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
         config["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
         config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [f"127.0.0.1:{alertmanager}"]}]}]
-        (workers,) = (job for job in config["scrape_configs"] if job["job_name"] == "tocsin")
-        del workers["dns_sd_configs"]
-        workers["static_configs"] = [{"targets": [f"127.0.0.1:{worker.port}" for worker in self.workers]}]
-        config["scrape_configs"] = [workers]
+        ports = {"tocsin": [worker.port for worker in self.workers], "tocsin-notify": self.notifying.ports}
+        config["scrape_configs"] = [job for job in config["scrape_configs"] if job["job_name"] in ports]
+        for job in config["scrape_configs"]:
+            del job["dns_sd_configs"]
+            job["static_configs"] = [{"targets": [f"127.0.0.1:{port}" for port in ports[job["job_name"]]]}]
         rules = (DEPLOY / "prometheus/rules.yml").read_text()
         (self.service.folder / "rules.yml").write_text(re.sub(r"\bfor: \w+", "for: 1s", rules))
         path = self.service.folder / "prometheus.yml"

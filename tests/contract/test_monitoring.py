@@ -31,7 +31,7 @@ DASHBOARDS = sorted((DEPLOY / "grafana/dashboards").glob("*.json"))
 RULES = [
     rule for group in yaml.safe_load((DEPLOY / "prometheus/rules.yml").read_text())["groups"] for rule in group["rules"]
 ]
-VARIABLES = {"$__rate_interval": "3m", "$__range": "5m", "$job": "tocsin", "$instance": ".*"}
+VARIABLES = {"$__rate_interval": "3m", "$__range": "5m", "$instance": ".*"}
 
 METRICS = {
     "tocsin_events": ("counter", {"stream", "outcome"}),
@@ -99,8 +99,8 @@ def checked(name: str, *arguments: str | Path) -> str:
     return done.stdout
 
 
-def substituted(expression: str) -> str:
-    for name, value in VARIABLES.items():
+def substituted(expression: str, job: str) -> str:
+    for name, value in {**VARIABLES, "$job": job}.items():
         expression = expression.replace(name, value)
     assert "$" not in expression
     return expression
@@ -108,17 +108,24 @@ def substituted(expression: str) -> str:
 
 def queries(dashboard: Path) -> dict[str, str]:
     """The expressions of a dashboard's panels, by panel and name."""
-    panels = json.loads(dashboard.read_text())["panels"]
+    board = json.loads(dashboard.read_text())
+    job = job_of(board)
     return {
-        f"{panel['title']}, {target['refId']}": substituted(target["expr"])
-        for panel in panels
+        f"{panel['title']}, {target['refId']}": substituted(target["expr"], job)
+        for panel in board["panels"]
         for target in panel.get("targets", ())
     }
 
 
+def job_of(board: dict[str, Any]) -> str:
+    """The job that a dashboard shows unless another is chosen."""
+    (job,) = (one["current"]["value"] for one in board["templating"]["list"] if one["name"] == "job")
+    return job
+
+
 def watched(rule: dict[str, Any]) -> list[str]:
     """What a rule looks at, without the comparisons that are false while all is well."""
-    parts = [part.removeprefix("absent(") for part in re.split(r"\s+and\s+", rule["expr"])]
+    parts = [part.removeprefix("absent(") for part in re.split(r"\s+(?:and|or)\s+", rule["expr"])]
     selectors: list[str] = re.findall(r"\w+\{[^}]*\}", rule["expr"])
     return [re.split(r"\s+(?:==|>|<)\s", part)[0] for part in parts] + selectors
 
@@ -197,11 +204,14 @@ def test_every_panel_of_a_dashboard_shows_data(monitored: Monitored, traffic: li
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda path: path.stem)
 def test_the_variables_of_a_dashboard_have_values(monitored: Monitored, dashboard: Path) -> None:
-    for variable in json.loads(dashboard.read_text())["templating"]["list"]:
+    board = json.loads(dashboard.read_text())
+    for variable in board["templating"]["list"]:
         if variable["type"] == "query":
             selector, label = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["definition"]).groups()  # type: ignore[union-attr]
             path = f"/api/v1/label/{label}/values"
-            assert monitored.prometheus.get(path, **{"match[]": substituted(selector)})["data"], variable["name"]
+            assert monitored.prometheus.get(path, **{"match[]": substituted(selector, job_of(board))})["data"], (
+                variable["name"]
+            )
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.policy import Policy
+from detectors.auto import Auto
 from streams.account import Account
 from streams.dead_letters import DeadLetter
 from streams.explained import Explainer, Scored
@@ -112,12 +113,12 @@ def test_an_event_that_was_not_published_is_scored_again_and_a_repetition_is_tol
     replay = Replay(quiet, Told, "pump-7", START + 290.0, 0)
     replay.take(first)
     assert replay.nearest is not None and replay.events == 6
-    account = explainer.rescored(replay.nearest, whole=True)
+    account = explainer.rescored(replay.nearest, exact=True)
     assert (account.at, account.p_value, account.exact) == (START + 300.0, 0.5, True)
     again = Replay(quiet, Told, "pump-7", START + 60.0, 0)
     again.take(named)
     assert again.nearest is not None
-    assert explainer.rescored(again.nearest, whole=False).outcome == "duplicate"
+    assert explainer.rescored(again.nearest, exact=False).outcome == "duplicate"
 
 
 @pytest.mark.parametrize(
@@ -141,6 +142,36 @@ def test_a_dead_letter_is_found_by_what_can_be_read_of_it(key: bytes, value: str
     assert refused(letter, "pump-7", 7.0).position == "telemetry/0/3"
 
 
-def test_of_a_source_that_is_known_the_nearest_events_are_told():
-    found = nothing_there("pump-7", START, START - 600, None, known=True, kept="7 days", forgotten=86_400.0)
-    assert found.because == "no event within 1 min of this time; the one before at 2025-12-31T23:50:00.000Z"
+def test_of_a_source_that_is_known_the_nearest_events_are_told_and_when_silence_began():
+    replay = Replay(TelemetrySettings(), Auto, "pump-7", START + 3600.0, 0)
+    replay.take(readings(*[1.0] * 50))
+    found = nothing_there("pump-7", START + 5000.0, replay, known=True, kept="7 days", forgotten=86_400.0)
+    before = "no event within 1 min of this time; the one before at 2026-01-01T00:49:00.000Z; silence from"
+    assert found.because.startswith(before)
+    few = Replay(TelemetrySettings(), Auto, "pump-7", START + 3600.0, 0)
+    few.take(readings(1.0))
+    found = nothing_there("pump-7", START + 5000.0, few, known=True, kept="7 days", forgotten=86_400.0)
+    assert found.because.endswith("no silence: how often it sends was not yet known")
+
+
+def test_a_source_whose_first_event_names_a_type_may_have_begun_from_its_peers():
+    def replayed(**said: Any) -> Replay:
+        replay = Replay(TelemetrySettings(), Told, "pump-7", START, 0)
+        event = {"source": "pump-7", "timestamp": START, "values": {"x": 1.0}, **said}
+        replay.take([Record("telemetry", 0, 0, START, b"pump-7", json.dumps(event).encode())])
+        return replay
+
+    assert replayed(attributes={"type": "pump"}).has_peers
+    assert not replayed(attributes={"site": "north"}).has_peers
+
+
+def test_what_a_policy_froze_is_frozen_when_it_is_scored_again():
+    window = {"name": "works", "start": "2026-01-01T00:00:00Z", "freeze": True}
+    value = {"name": "p", "version": 1, "author": "ann", "at": 0, "policy": {"name": "p", "calendar": [window]}}
+    governing = [Record("policies", 0, 0, START - 100.0, b"p@1", json.dumps(value).encode())]
+    free, frozen = (Replay(TelemetrySettings(), Auto, "pump-7", START + 1200.0, 0, said) for said in ((), governing))
+    for replay in (free, frozen):
+        replay.take(readings(*[1.0, 2.0] * 30))
+    assert free.nearest is not None and free.nearest.score is not None
+    assert frozen.nearest is not None and frozen.nearest.score is not None
+    assert free.nearest.score.warm_up > frozen.nearest.score.warm_up

@@ -19,6 +19,7 @@ INPUTS_AND_OUTPUTS = {
     "decisions",
     "alerts",
     "incidents",
+    "actions",
     "notifications",
     "dead-letters",
 }

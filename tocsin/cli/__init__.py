@@ -26,6 +26,7 @@ from tocsin.cli import (
     notify,
     policy,
     produce,
+    serve,
     silence,
     state,
     tail,
@@ -54,6 +55,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
 app.command("notify")(notify.notify)
+app.command("serve")(serve.serve)
 app.add_typer(silence.app, name="silence")
 app.add_typer(produce.app, name="produce")
 app.command("label")(label.label)

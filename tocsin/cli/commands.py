@@ -14,11 +14,12 @@ from tocsin.cli.terminal import print_json, print_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from alerts.action import Action
     from alerts.alert import Alert
     from alerts.incident import Incident
     from streams.settings import KafkaSettings
 
-V = TypeVar("V", "Alert", "Incident")
+V = TypeVar("V", "Alert", "Incident", "Action")
 
 Comment = Annotated[str | None, typer.Option("--comment", metavar="TEXT", help="What to say with it.")]
 
@@ -40,13 +41,14 @@ def newest(kafka: KafkaSettings, topic: str, kind: type[V]) -> dict[str, V]:
 
 
 def find(known: Mapping[str, V], id_: str, what: str) -> V:
-    """Return the one whose id is, or alone begins with, this; ``what`` is ``alert`` or ``incident``."""
+    """Return the one whose id is, or alone begins with, this; ``what`` it is: alert, incident or action."""
     found = [known[id_]] if id_ in known else [value for key, value in known.items() if key.startswith(id_)]
     if len(found) == 1:
         return found[0]
     if found:
         raise CommandError(f"{len(found)} {what}s begin with {id_!r}: say more of the id")
-    raise CommandError(f"there is no {what} {id_!r}; `tocsin {what}s list --all` lists them")
+    listed = "incidents actions" if what == "action" else f"{what}s list"
+    raise CommandError(f"there is no {what} {id_!r}; `tocsin {listed} --all` lists them")
 
 
 def say(

@@ -19,7 +19,7 @@ from streams.explained import Explainer, Scored
 from streams.not_scored import letter_time, not_processed
 from streams.partitioner import partition_of
 from streams.publication import POSITION
-from streams.rescoring import Replay, Replayed, position_of
+from streams.rescoring import Replay, position_of
 from streams.scores import ScoreRecord
 from streams.telemetry import STREAM
 from tocsin.cli.clients import admin, as_processed, consumer, governing, must_have, read_topic, until_end
@@ -37,19 +37,17 @@ if TYPE_CHECKING:
 class Again:
     """What scoring a source's events again has found.
 
-    ``whole`` is whether it began with the first event that there ever was, ``committed`` how far workers have come.
+    ``exact`` is whether it began with the first event that there ever was, and without what peers had learned;
+    ``committed`` is how far workers have come.
     """
 
-    nearest: Replayed | None
-    before: float | None
-    after: float | None
-    events: int
-    whole: bool
+    replay: Replay
+    exact: bool
     committed: int
 
     def account(self, explainer: Explainer, published: dict[str, Scored]) -> Account | None:
         """Return what became of the nearest event, as it was published if it was."""
-        event = self.nearest
+        event = self.replay.nearest
         if event is None:
             return None
         scored = published.get(position_of(event.record))
@@ -57,7 +55,7 @@ class Again:
             return explainer.scored(scored)
         if event.record.offset >= self.committed:
             return not_processed(event, self.committed)
-        return explainer.rescored(event, whole=self.whole)
+        return explainer.rescored(event, exact=self.exact)
 
 
 class Evidence:
@@ -113,18 +111,16 @@ class Evidence:
             partitions = sorted(client.partitions_for_topic(name) or ())
         # Where the key puts it; a producer may have chosen another one.
         likely = partition_of(self._source, len(partitions)) if partitions else 0
-        found = Again(None, None, None, 0, whole=True, committed=0)
         for number in sorted(partitions, key=lambda number: number != likely):
-            replay = Replay(self._settings, self._make_detector, self._source, at, number)
+            replay = Replay(self._settings, self._make_detector, self._source, at, number, self._policies)
             for lot in lots_since(self._kafka, STREAM, at - history, [number]):
                 replay.take(as_processed(self._kafka, one) for one in lot if one.key in (self._key, None))
                 if replay.is_past:
                     break
             if replay.events:
                 whole = self._begins_at_first(TopicPartition(name, number), at - history)
-                committed = self._committed(number)
-                return Again(replay.nearest, replay.before, replay.after, replay.events, whole, committed)
-        return found
+                return Again(replay, whole and not replay.has_peers, self._committed(number))
+        return Again(Replay(self._settings, self._make_detector, self._source, at, 0), exact=True, committed=0)
 
     def is_known(self) -> bool:
         """Say whether there is any other trace of the source: an alert."""

@@ -134,10 +134,10 @@ def _account(configuration: Configuration, name: str, at: float, history: float)
         return best[1]()
     if account is not None and distance <= NEAR:
         return account
-    known = bool(scored or letters or again.events) or evidence.is_known()
+    known = bool(scored or letters or again.replay.events) or evidence.is_known()
     limits = configuration.topics.input_retention_days
     forgotten = configuration.telemetry.forget_after
-    return nothing_there(name, at, again.before, again.after, known=known, kept=f"{limits:g} days", forgotten=forgotten)
+    return nothing_there(name, at, again.replay, known=known, kept=f"{limits:g} days", forgotten=forgotten)
 
 
 def _decisions(configuration: Configuration, alert: Alert) -> list[Account]:
@@ -195,7 +195,8 @@ _FROM = {
     ("trace", False): "the stored trace; decided again, this version comes to ANOTHER result than was recorded",
     ("score", None): "the published score",
     ("replay", True): "the source's events, scored again from the first",
-    ("replay", False): "the source's events of `--history`, scored again: its p-values are near those of then",
+    ("replay", False): "the source's events, scored again, not from the first or not from what its peers had learned: "
+    "its p-values are near those of then",
     ("dead_letter", None): "its dead letter",
     ("none", None): "what is there",
 }

@@ -12,11 +12,13 @@ from tocsin.cli.options import By, ConfigFile, Json
 from tocsin.cli.terminal import print_json, print_line, print_rows
 
 if TYPE_CHECKING:
+    from alerts.action import Action
     from alerts.incident import Incident
     from streams.settings import KafkaSettings
 
 app = typer.Typer(
-    help="""See what incidents there are, what caused them and what to do; acknowledge, assign, merge and split them.
+    help="""See what incidents there are, what caused them and what to do; acknowledge, assign, merge and split them;
+    approve actions.
 
     `tocsin notify` makes incidents of alerts. What is said goes to topic commands and into the incident's timeline.
 
@@ -29,6 +31,9 @@ app = typer.Typer(
 )
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="Id of the incident, or its beginning, if no other begins so.")]
+
+
+ActionId = Annotated[str, typer.Argument(metavar="ACTION", help="Id of the action, or its beginning.")]
 
 
 @app.command("list")
@@ -68,12 +73,16 @@ def show(id_: Id, config: ConfigFile = None, json_: Json = False) -> None:
     Example:
       tocsin incidents show 2b45
     """
-    incident = find(_known(_kafka(config)), id_, "incident")
+    configured = _kafka(config)
+    incident = find(_known(configured), id_, "incident")
     if json_:
         print_json(incident.model_dump(mode="json"))
         return
     for line in _lines(incident):
         print_line(line)
+    for one in _actions(configured).values():
+        if one.incident_id == incident.incident_id:
+            print_line(f"action {one.action_id}, {one.state}: {one.text} ({one.runbook}, for {one.cause})")
 
 
 @app.command("ack")
@@ -175,6 +184,55 @@ def split(
     _say("split", id_, by, config, as_json=json_, sources=sources)
 
 
+@app.command("actions")
+def actions(
+    all_: Annotated[bool, typer.Option("--all", help="Also those of which nothing is to become any more.")] = False,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """List what can be done about incidents, and what has become of it.
+
+    \b
+    Example:
+      tocsin incidents actions
+    """
+    found = [one for one in _actions(_kafka(config)).values() if all_ or one.state.runs or one.state.may_be_approved]
+    found.sort(key=lambda one: (one.incident_id, one.runbook, one.step))
+    if json_:
+        print_json([one.model_dump(mode="json") for one in found])
+    elif found:
+        columns = ("id", "incident", "state", "cause", "step")
+        print_rows(columns, ((one.action_id, one.incident_id[:8], one.state, one.cause, one.text) for one in found))
+    else:
+        print_line("there are no actions" if all_ else "there is nothing to approve, and nothing runs")
+
+
+@app.command("approve")
+def approve(
+    action: ActionId, by: By = None, comment: Comment = None, config: ConfigFile = None, json_: Json = False
+) -> None:
+    """Let an action be done, for the first time or again.
+
+    \b
+    Example:
+      tocsin incidents approve 7d3a --by ann
+    """
+    _decide("approve", action, by, config, as_json=json_, comment=comment)
+
+
+@app.command("deny")
+def deny(
+    action: ActionId, by: By = None, comment: Comment = None, config: ConfigFile = None, json_: Json = False
+) -> None:
+    """Say that an action shall not be done.
+
+    \b
+    Example:
+      tocsin incidents deny 7d3a --by ann --comment "it is in use"
+    """
+    _decide("deny", action, by, config, as_json=json_, comment=comment)
+
+
 def _kafka(config: Any) -> KafkaSettings:
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
@@ -185,6 +243,21 @@ def _known(kafka: KafkaSettings) -> dict[str, Incident]:
     from alerts.incident import Incident  # noqa: PLC0415 - start-up time
 
     return newest(kafka, "incidents", Incident)
+
+
+def _actions(kafka: KafkaSettings) -> dict[str, Action]:
+    from alerts.action import Action  # noqa: PLC0415 - start-up time
+
+    return newest(kafka, "actions", Action)
+
+
+def _decide(order: str, id_: str, by: str | None, config: Any, *, as_json: bool, **said: Any) -> None:
+    kafka = _kafka(config)
+    action = find(_actions(kafka), id_, "action")
+    if not action.state.may_be_approved:
+        raise CommandError(f"action {action.action_id} is {action.state}: nobody can {order} it")
+    about = {"incident_id": action.incident_id, "action_id": action.action_id}
+    say(kafka, about, order, by, as_json=as_json, **said)
 
 
 def _say(order: str, id_: str, by: str | None, config: Any, *, as_json: bool, **said: Any) -> None:

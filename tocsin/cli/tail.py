@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TOPICS = (
     "alerts",
     "incidents",
+    "actions",
     "scores",
     "decisions",
     "notifications",
@@ -45,9 +46,7 @@ def tail(
     topic: Annotated[
         str,
         typer.Argument(
-            help="Topic to follow, without the configured prefix: alerts, incidents, scores, decisions, "
-            "notifications, dead-letters, telemetry, transactions, labels, changes, policies, commands, silences or "
-            "any other.",
+            help=f"Topic to follow, without the configured prefix: {', '.join(TOPICS)} or any other.",
             autocompletion=_complete_topic,
         ),
     ],

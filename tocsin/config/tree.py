@@ -9,6 +9,7 @@ from pydantic import Field
 
 from alerts.incident_settings import IncidentSettings
 from streams.delivery.settings import NotifySettings
+from streams.serving.settings import ServeSettings
 from streams.settings import EngineSettings
 from streams.telemetry import TelemetrySettings
 from streams.topics import TopicSettings
@@ -26,6 +27,7 @@ class Configuration(EngineSettings):
         IncidentSettings(), description="Which alerts are one incident, and what is known of causes."
     )
     notify: NotifySettings = Field(NotifySettings(), description="Who is told of alerts, and how.")
+    serve: ServeSettings = Field(ServeSettings(), description="How callers that wait for a decision are answered.")
 
 
 def load_configuration(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Configuration:

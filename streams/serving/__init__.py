@@ -1,0 +1,1 @@
+"""Answers callers that must wait for a decision, over HTTP."""
