@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pyarrow as pa
 
 from streams.dead_letters import TOPIC as DEAD_LETTERS
 from streams.dead_letters import DeadLetter
-from streams.processor import Output
+from streams.processor import Output, Record
 from streams.replay_transactions import NO_COLUMNS_NAMED, TransactionColumns, TransactionReplay
+from streams.rule_book import RULES, RuleVersion
 from streams.tables import Progress, ending_of, must_not_replace, write_table
 from streams.transactions import TransactionProcessor, TransactionSettings
 
@@ -33,6 +35,7 @@ def backtest_transactions(
     columns: TransactionColumns = NO_COLUMNS_NAMED,
     label_delay: float = 7 * 86_400.0,
     partitions: int = 4,
+    rules: Sequence[RuleVersion] = (),
     progress: Progress | None = None,
 ) -> TransactionBacktest:
     """Decide every transaction of a file as a live run would have, and write one row out for each row in.
@@ -53,6 +56,8 @@ def backtest_transactions(
         Seconds from a transaction to its label.
     partitions
         Number of partitions of the topics; it must be the live one for equal results.
+    rules
+        Rule sets that count from the first transaction on.
     progress
         Called now and then with the rows done and the rows in all.
 
@@ -73,6 +78,7 @@ def backtest_transactions(
     done = 0
     for partition, rows in enumerate(rows_of):
         processor = TransactionProcessor(settings, partition)
+        processor.absorb([Record(RULES, 0, i, -1.0, one.key, one.encode()) for i, one in enumerate(rules)])
         for chunk, heard in replay.chunks(partition, rows_of, across=settings.labels.across_partitions):
             outcomes += processor.absorb(heard).outcomes
             result = processor.process(chunk)

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from alerts.happening import ChangeEvent
-from alerts.policies import PolicyVersion
 from streams.processor import Record
-from streams.schemas import (
-    CommandEvent,
-    EventLimits,
-    LabelEvent,
-    PromotionEvent,
-    TelemetryEvent,
-    TransactionEvent,
-)
+from streams.schemas import EventLimits
 
 
 class Reason(StrEnum):
@@ -59,13 +51,7 @@ class Rejected:
 
 E = TypeVar("E", bound=BaseModel)
 
-_ADAPTERS: dict[type[BaseModel], TypeAdapter[Any]] = {
-    model: TypeAdapter(model)
-    for model in (
-        *(TelemetryEvent, TransactionEvent, LabelEvent),
-        *(PolicyVersion, CommandEvent, ChangeEvent, PromotionEvent),
-    )
-}
+_adapter = cache(TypeAdapter[Any])
 
 _REASONS = {
     "missing": Reason.MISSING_FIELD,
@@ -99,6 +85,7 @@ def decode(model: type[E], value: bytes | None, limits: EventLimits) -> E | Reje
 
     Examples
     --------
+    >>> from streams.schemas import LabelEvent
     >>> decode(LabelEvent, b'{"id": "t1", "timestamp": 1, "label": "yes"}', EventLimits())
     Rejected(reason=<Reason.WRONG_TYPE: 'wrong_type'>, detail="label: Input should be a valid boolean, not 'yes'")
 
@@ -109,7 +96,7 @@ def decode(model: type[E], value: bytes | None, limits: EventLimits) -> E | Reje
         detail = f"{len(value):,} bytes are more than max_bytes ({limits.max_bytes:,}): send less, or raise the limit"
         return Rejected(Reason.TOO_LARGE, detail)
     try:
-        event: E = _ADAPTERS[model].validate_json(value)
+        event: E = _adapter(model).validate_json(value)
     except ValidationError as error:
         return explain(error, value)
     return event

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from detectors.transactions.rules import Finding
+
 
 class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON value of topic ``decisions``; its key is the account.
@@ -26,6 +28,13 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
         What the strongest features added to (or took from) the log-odds of fraud.
     model, model_version
         Which model decided, and how many champions the partition has had up to it; left out without challengers.
+    rules
+        What rule sets said; those in shadow are marked and changed nothing. Left out, as the next two, while there are
+        neither rules nor lists.
+    rule_versions
+        The rule sets that were asked, with their versions.
+    lists
+        The lists that it stands on: by list and field, the reason.
     shadow_scores
         What the other models say, by name, if ``transactions.shadow_scores`` asks for it.
     labels_learned, frauds_learned
@@ -56,6 +65,9 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     model: str | msgspec.UnsetType = msgspec.UNSET
     model_version: int | msgspec.UnsetType = msgspec.UNSET
     shadow_scores: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
+    rules: tuple[Finding, ...] | msgspec.UnsetType = msgspec.UNSET
+    rule_versions: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    lists: dict[str, dict[str, str]] | msgspec.UnsetType = msgspec.UNSET
     labels_learned: int
     frauds_learned: int
 

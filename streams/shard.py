@@ -22,9 +22,11 @@ from detectors.transactions import (
     FraudScore,
     PromotionSettings,
 )
+from detectors.transactions.breaker import Breaker, BreakerSettings
 from detectors.transactions.classifier import AdditiveLogisticRegression
 from detectors.transactions.contest import DEFAULT, Scores
 from detectors.transactions.snapshots import decode_state
+from detectors.transactions.windows import Row
 from streams.atomic_states import AtomicStates, Change
 from streams.awaiting_labels import Awaiting, AwaitingLabels
 from streams.elsewhere import ElsewhereState, PaymentElsewhere, PaymentsElsewhere
@@ -118,6 +120,7 @@ class _ShardState(msgspec.Struct, array_like=True, frozen=True):
     elsewhere: ElsewhereState
     model: bytes
     contest: _ContestState | None = None
+    breaker: list[Row] = []
 
 
 class Shard:
@@ -137,6 +140,8 @@ class Shard:
         What was stored.
     challenge
         Models beside the shard's own, if there are any.
+    breaker
+        When declines are too many.
 
     """
 
@@ -148,6 +153,7 @@ class Shard:
         forget_after: float | None,
         states: Mapping[str, bytes],
         challenge: Challenge | None = None,
+        breaker: BreakerSettings | None = None,
     ) -> None:
         self._states = AtomicStates(states, COMMIT_KEY)
         self.accounts = KeptStates(
@@ -167,6 +173,7 @@ class Shard:
         )
         self.labels = LateLabels()
         self.model = FraudModel(model)
+        self.breaker = Breaker(breaker or BreakerSettings(), saved.breaker if saved else None)
         self.contest: Contest | None = None
         self.promotions: Promotions | None = None
         self.offset = -1
@@ -260,6 +267,7 @@ class Shard:
             self.elsewhere.state(),
             self.model.snapshot(),
             self._contest_state(),
+            self.breaker.snapshot(),
         )
         changed = chain(
             self._with_before(ACCOUNT, self.accounts.changes()),

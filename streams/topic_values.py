@@ -16,6 +16,7 @@ from alerts.silences import Silence
 from streams.dead_letters import DeadLetter
 from streams.decisions import DecisionRecord
 from streams.models import ModelRecord
+from streams.rule_book import ListChange, RuleVersion
 from streams.schemas import CommandEvent, LabelEvent, PromotionEvent, TelemetryEvent, TransactionEvent
 from streams.scores import ScoreRecord
 
@@ -47,6 +48,8 @@ CONTENTS: dict[str, Content] = {
     "policies": Content("name@version", PolicyVersion, is_input=True),
     "commands": Content("alert or incident id", CommandEvent, is_input=True),
     "promotions": Content("any name for the event", PromotionEvent, is_input=True),
+    "rules": Content("name@version", RuleVersion, is_input=True),
+    "lists": Content("list/field/value", ListChange, is_input=True),
     "silences": Content("silence id", Silence, is_input=True),
     "scores": Content("source", ScoreRecord),
     "decisions": Content("account", DecisionRecord),

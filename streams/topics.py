@@ -11,10 +11,10 @@ from pydantic import Field
 from streams.settings import KafkaSettings, Settings
 
 DAY_MS = 86_400_000
-INPUTS = ("telemetry", "transactions", "labels", "changes", "policies", "commands", "promotions", "silences")
-
-SAID = ("changes", "policies", "commands", "promotions", "silences")
+SAID = ("changes", "policies", "commands", "promotions", "rules", "lists", "silences")
 """Those of one partition: few records, which their readers read whole."""
+
+INPUTS = ("telemetry", "transactions", "labels", *SAID)
 
 
 class TopicSettings(Settings):
@@ -61,9 +61,10 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
         return {"cleanup.policy": "delete", "retention.ms": str(round(days * DAY_MS))}
 
     compacted = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(DAY_MS)}
+    large = {"max.message.bytes": str(2 * 1024 * 1024)}
     broker_time = {"message.timestamp.type": "LogAppendTime"}
     # A dead letter holds another record, in base64.
-    letters = {**kept(settings.label_retention_days), "max.message.bytes": str(2 * 1024 * 1024)}
+    letters = kept(settings.label_retention_days) | large
     topics = (
         ("telemetry", "readings of sources, in", kept(settings.input_retention_days)),
         ("transactions", "transactions of accounts, in", kept(settings.input_retention_days)),
@@ -76,6 +77,8 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
             "which fraud model shall decide, in",
             {"cleanup.policy": "delete", "retention.ms": "-1"} | broker_time,
         ),
+        ("rules", "versions of rules for decisions, in", compacted | broker_time | large),
+        ("lists", "who is allowed, blocked or watched, in", compacted | broker_time),
         ("silences", "what is not to be told for a time, in", compacted),
         ("scores", "a score per event, out", kept(settings.output_retention_days)),
         ("decisions", "a decision per transaction, out", kept(settings.output_retention_days)),

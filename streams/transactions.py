@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from alerts.alert import Alert, State, iso
 from alerts.policy import BudgetLimits, Policy, Thresholds
+from alerts.summary import duration
 from detectors.score import Score, SignalScore, ValueExplanation
 from detectors.transactions import (
     ClassifierSettings,
@@ -20,7 +21,9 @@ from detectors.transactions import (
     PromotionSettings,
     decide,
 )
+from detectors.transactions.breaker import BreakerSettings
 from detectors.transactions.contest import DEFAULT, Scores
+from detectors.transactions.order import NOTHING
 from streams.absorbed import unread
 from streams.awaiting_labels import Awaiting
 from streams.codec import Rejected, decode, misplaced, mistimed
@@ -31,6 +34,7 @@ from streams.late_labels import LateLabel
 from streams.models import told
 from streams.processor import Output, Record, Result
 from streams.promotions import TOPIC as PROMOTIONS
+from streams.rule_book import LISTS, RULES, RuleBook
 from streams.schemas import EventLimits, LabelEvent, Name, TransactionEvent
 from streams.settings import Settings
 from streams.shard import STREAM, Account, Challenge, LabelSettings, Shard
@@ -40,7 +44,7 @@ LARGEST_AMOUNT = 1e15
 
 KIND = "fraud"
 OUTCOMES = (
-    *("approve", "review", "decline", "duplicate", "dead_letter", "replayed"),
+    *("approve", "review", "decline", "breaker", "duplicate", "dead_letter", "replayed"),
     *("label_learned", "label_corrected", "label_repeated", "label_missed"),
 )
 
@@ -78,6 +82,8 @@ class TransactionSettings(Settings):
     decision: DecisionSettings = Field(DecisionSettings(), description="Where a score becomes a decision.")
     labels: LabelSettings = Field(LabelSettings(), description="How long labels may take.")
     alert_on: frozenset[str] = Field(frozenset({"review", "decline"}), description="Decisions that raise an alert.")
+    breaker: BreakerSettings = Field(BreakerSettings(), description="When declines are too many to be right.")
+    rules: bool = Field(True, description="Whether topics `rules` and `lists` have a say.")
     policy: Policy = Field(FRAUD_POLICY, description="How severe an account's alert is, and when it ends.")
     contributions: int = Field(8, ge=0, description="Features whose contribution a decision tells.")
     forget_after: float | None = Field(
@@ -145,7 +151,10 @@ class TransactionProcessor:
     ) -> None:
         self._settings = settings
         across = (STREAM,) if settings.labels.across_partitions else ()
-        self.broadcasts = ("labels", *across, PROMOTIONS) if settings.challengers else ("labels", *across)
+        promotions = (PROMOTIONS,) if settings.challengers else ()
+        rules = (RULES, LISTS) if settings.rules else ()
+        self.broadcasts = ("labels", *across, *promotions, *rules)
+        self._rules = RuleBook()
         self._partition = partition
         self._shard = Shard(
             settings.model,
@@ -154,6 +163,7 @@ class TransactionProcessor:
             settings.forget_after,
             {} if states is None else states,
             settings.challenge,
+            settings.breaker,
         )
 
     def process(self, records: Sequence[Record]) -> Result:
@@ -170,7 +180,12 @@ class TransactionProcessor:
     def absorb(self, records: Sequence[Record]) -> Result:
         """Take in labels, payments of other partitions and promotions; they count once the transactions reach them."""
         result = Result()
-        for record in unread(records, self._shard.absorbed):
+        rules = [record for record in records if record.topic in (RULES, LISTS)]
+        for record, wrong in self._rules.absorb(rules):
+            if self._partition == 0:  # every shard reads it; one speaks
+                result.outcomes["dead_letter"] += 1
+                result.outputs.append(dead_letter(record, wrong))
+        for record in unread([one for one in records if one.topic not in (RULES, LISTS)], self._shard.absorbed):
             if record.topic == STREAM:
                 self._hear(record)
                 continue
@@ -189,7 +204,7 @@ class TransactionProcessor:
 
     def absorbed(self) -> Mapping[tuple[str, int], int]:
         """Last offset taken in, by broadcast topic and partition."""
-        return dict(self._shard.absorbed)
+        return {**self._shard.absorbed, **self._rules.absorbed}
 
     def tick(self, now: float) -> Result:
         """Forget some of the accounts and counterparties that have been silent for too long, by event time."""
@@ -269,10 +284,18 @@ class TransactionProcessor:
         features = shard.model.features(time, amount, account.history, counterparty, event.counterparty)
         score, scores = shard.score(features)
         decision = decide(self._settings.decision, score, amount, shard.classifier.learned[True])
+        self._rules.reach(shard.produced_at)
+        judged = self._rules.judge(decision, event, score)
+        decision = self._unless_too_many(judged.decision, time, result)
         result.outcomes[decision.verdict] += 1
         result.scores.append(score.probability)
         key = event.account.encode()
         decided = self._record(event, score, decision, scores)
+        if judged.findings or judged.hits is not NOTHING:
+            lists = {name: dict(found) for name, found in judged.hits.items() if found}
+            decided = msgspec.structs.replace(
+                decided, rules=judged.findings, rule_versions=self._rules.versions(), lists=lists
+            )
         result.outputs.append(Output("decisions", key, decided.encode(), "tocsin.decision.v1", record))
         self._publish(self._alerts(event, account, score, decision), record, result)
         shard.model.observe(features)
@@ -283,6 +306,15 @@ class TransactionProcessor:
             event.transaction_id,
             Awaiting(record.offset, time, event.account, event.counterparty, amount, features, scores=scores),
         )
+
+    def _unless_too_many(self, decision: Decision, time: float, result: Result) -> Decision:
+        """Let people look at what would be declined, while too much is."""
+        if not self._shard.breaker.count(time, declined=decision.verdict == "decline") or decision.verdict != "decline":
+            return decision
+        result.outcomes["breaker"] += 1
+        share, window = self._settings.breaker.share or 0.0, duration(self._settings.breaker.window)
+        why = f"breaker: more than {share:.0%} of all within {window} would be declined"
+        return Decision("review", (why, *decision.reasons))
 
     def _end_forgotten(self, account: Account, cause: Record, result: Result) -> None:
         """End the alert of an account that is forgotten."""

@@ -26,6 +26,7 @@ from tocsin.cli import (
     notify,
     policy,
     produce,
+    rules,
     serve,
     silence,
     state,
@@ -64,6 +65,8 @@ app.add_typer(incidents.app, name="incidents")
 app.add_typer(explain.app, name="explain")
 app.add_typer(policy.app, name="policy")
 app.add_typer(calendar.app, name="calendar")
+app.add_typer(rules.rules, name="rules")
+app.add_typer(rules.lists, name="lists")
 app.command("tail")(tail.tail)
 app.add_typer(topics.app, name="topics")
 app.command("asyncapi")(asyncapi.asyncapi)

@@ -150,6 +150,9 @@ def transactions(
             metavar="SPAN",
         ),
     ] = "7d",
+    rules: Annotated[
+        Path | None, typer.Option("--rules", metavar="FILE", help="Rules that shall count, before they do live.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Decide recorded transactions as the live service would.
@@ -163,11 +166,13 @@ def transactions(
     """
     from streams.backtest_transactions import backtest_transactions  # noqa: PLC0415 - start-up time
     from streams.replay_transactions import TransactionColumns  # noqa: PLC0415 - start-up time
+    from tocsin.cli.rules import trial  # noqa: PLC0415 - start-up time
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     delay = seconds(label_delay)
     configuration = load_configuration(config)
-    must_exist(source)
+    must_exist(source, *([] if rules is None else [rules]))
+    applied = () if rules is None else (trial(rules),)
     columns = TransactionColumns(id_, time_, account, counterparty, amount, label)
     begun = time.perf_counter()
     with readable(), progress("transactions") as tell:
@@ -178,6 +183,7 @@ def transactions(
             columns=columns,
             label_delay=delay,
             partitions=configuration.topics.partitions,
+            rules=applied,
             progress=tell,
         )
     _tell(json_, output, begun, {"rows": done.rows, "outcomes": dict(done.outcomes)})

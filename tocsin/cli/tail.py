@@ -34,6 +34,8 @@ TOPICS = (
     "changes",
     "policies",
     "commands",
+    "rules",
+    "lists",
     "silences",
 )
 
