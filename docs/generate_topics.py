@@ -19,7 +19,9 @@ from alerts.notification import Delivery
 from alerts.routing import Route
 from alerts.silences import Silence, SilenceChange
 from alerts.templates import Renderer, Templates
+from detectors.transactions.rules import table
 from streams.processor import Output, Record
+from streams.rule_book import ListChange, RuleVersion
 from streams.topic_values import CONTENTS, Content, documented
 from streams.topics import DAY_MS, TopicSettings, topic_specs
 from tocsin.config import Configuration
@@ -116,7 +118,7 @@ def topics() -> str:
 
 def examples() -> dict[str, dict[str, Any]]:
     """Return an example of a value of each topic."""
-    found = {**EVENTS, **outputs(), "silences": silence(), "actions": action()}
+    found = {**EVENTS, **outputs(), "silences": silence(), "actions": action(), **said_of_decisions()}
     return found | {"notifications": notification(found["alerts"]), "incidents": incident(found["alerts"])}
 
 
@@ -150,6 +152,14 @@ def silence() -> dict[str, Any]:
         history=(created,),
     ).model_dump(mode="json")
     return found
+
+
+def said_of_decisions() -> dict[str, dict[str, Any]]:
+    """Return an example of a version of a rule set, and one of an entry of a list."""
+    graph = table([{"field": "transaction.amount"}], [["> 1000", "'review'", "'large'"]])
+    rules = RuleVersion(name="large", version=1, author="ann", reason="losses", at=TIME, graph=graph)
+    entry = ListChange(list="block", field="counterparty", value="shop-9", until=TIME + 86_400, by="ann", at=TIME)
+    return {"rules": rules.model_dump(mode="json"), "lists": entry.model_dump(mode="json")}
 
 
 def action() -> dict[str, Any]:

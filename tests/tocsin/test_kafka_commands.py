@@ -14,6 +14,8 @@ INPUTS_AND_OUTPUTS = {
     "changes",
     "policies",
     "commands",
+    "rules",
+    "lists",
     "silences",
     "scores",
     "decisions",
