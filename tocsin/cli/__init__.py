@@ -17,6 +17,7 @@ from tocsin.cli import (
     bench,
     broker,
     calendar,
+    cases,
     check,
     demo,
     evaluate,
@@ -65,6 +66,7 @@ app.add_typer(incidents.app, name="incidents")
 app.add_typer(explain.app, name="explain")
 app.add_typer(policy.app, name="policy")
 app.add_typer(calendar.app, name="calendar")
+app.add_typer(cases.app, name="cases")
 app.add_typer(rules.rules, name="rules")
 app.add_typer(rules.lists, name="lists")
 app.command("tail")(tail.tail)
