@@ -23,6 +23,7 @@ from tocsin.cli import (
     explain,
     incidents,
     label,
+    models,
     notify,
     policy,
     produce,
@@ -62,6 +63,7 @@ app.add_typer(incidents.app, name="incidents")
 app.add_typer(explain.app, name="explain")
 app.add_typer(policy.app, name="policy")
 app.add_typer(calendar.app, name="calendar")
+app.add_typer(models.app, name="models")
 app.command("tail")(tail.tail)
 app.add_typer(topics.app, name="topics")
 app.command("asyncapi")(asyncapi.asyncapi)

@@ -150,6 +150,14 @@ def transactions(
             metavar="SPAN",
         ),
     ] = "7d",
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            "--models",
+            metavar="FILE",
+            help="Also write how the models of transactions.challengers do, as topic models would carry it.",
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Decide recorded transactions as the live service would.
@@ -178,6 +186,7 @@ def transactions(
             columns=columns,
             label_delay=delay,
             partitions=configuration.topics.partitions,
+            models=models,
             progress=tell,
         )
     _tell(json_, output, begun, {"rows": done.rows, "outcomes": dict(done.outcomes)})

@@ -25,6 +25,7 @@ TOPICS = (
     "incidents",
     "scores",
     "decisions",
+    "models",
     "notifications",
     "dead-letters",
     "telemetry",
@@ -33,6 +34,7 @@ TOPICS = (
     "changes",
     "policies",
     "commands",
+    "promotions",
     "silences",
 )
 
@@ -45,9 +47,9 @@ def tail(
     topic: Annotated[
         str,
         typer.Argument(
-            help="Topic to follow, without the configured prefix: alerts, incidents, scores, decisions, "
-            "notifications, dead-letters, telemetry, transactions, labels, changes, policies, commands, silences or "
-            "any other.",
+            help="Topic to follow, without the configured prefix: alerts, incidents, scores, decisions, models, "
+            "notifications, dead-letters, telemetry, transactions, labels, changes, policies, commands, promotions, "
+            "silences or any other.",
             autocompletion=_complete_topic,
         ),
     ],
