@@ -66,6 +66,9 @@ def configuration() -> str:
         "Each kind under `policy.kinds` takes the settings of `policy.default`. What is left out there has the default",
         "of `telemetry.policy.default` below, whatever the file says for `policy.default`.",
         "",
+        "Each name under `transactions.challengers` has a `model`, with `learning_rate`, `base_rate` and `without` as",
+        "those of `transactions.model`.",
+        "",
         "| setting | type | default | meaning |",
         "|---|---|---|---|",
     ]

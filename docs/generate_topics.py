@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from pydantic import BaseModel
 
 from alerts.action import ActionState, proposed
@@ -69,6 +70,13 @@ EVENTS: dict[str, dict[str, Any]] = {
         "summary": "checkout 2.7",
         "by": "ann",
     },
+    "promotions": {
+        "order": "promote",
+        "model": "calm",
+        "timestamp": "2026-01-02T03:04:05Z",
+        "by": "ann",
+        "reason": "12 % less loss in all partitions",
+    },
     "commands": {
         "alert_id": "1a3d819cb05b264e8214",
         "source": "pump-7",
@@ -128,15 +136,24 @@ def outputs() -> dict[str, dict[str, Any]]:
     usual = [EVENTS["telemetry"] | {"timestamp": TIME + 10 * i, "values": _reading(i)} for i in range(500)]
     telemetry = make("telemetry", 0, {}).process(_records("telemetry", [*usual, {"source": "pump-7"}])).outputs
     suspicious = EVENTS["transactions"] | {"amount": 5_000.0, "counterparty": "shop-9"}
-    paid = [
-        EVENTS["transactions"] | {"transaction_id": f"tx-{i}", "amount": 10.0 + i % 7, "timestamp": TIME + 3600 * i}
-        for i in range(1000)
-    ]
+    paid = _payments(1000)
     last = suspicious | {"transaction_id": "tx-1000", "timestamp": TIME + 3600 * 1000}
     decided = make("transactions", 0, {}).process(_records("transactions", [*paid, last])).outputs
-    return {name: _last(name, [*telemetry, *decided]) for name in ("scores", "dead-letters", "decisions")} | {
-        "alerts": _last("alerts", telemetry)
-    }
+    found = {name: _last(name, [*telemetry, *decided]) for name in ("scores", "dead-letters", "decisions")}
+    return found | {"alerts": _last("alerts", telemetry), "models": model()}
+
+
+def model() -> dict[str, Any]:
+    """Return an example of what is told of a challenger, once it has been judged by a thousand labels."""
+    paid = _payments(2000)
+    said = {"transactions": {"challengers": {"calm": {"model": {"learning_rate": 0.05}}}}}
+    shard = make_processor(Configuration.model_validate(said))("transactions", 0, {})
+    labels = [
+        {"id": one["transaction_id"], "label": i % 20 == 0, "timestamp": TIME + 3600 * (i + 1)}
+        for i, one in enumerate(paid)
+    ]
+    shard.absorb([replace(one, timestamp=TIME) for one in _records("labels", labels)])
+    return _last("models", shard.process(_records("transactions", paid)).outputs)
 
 
 def silence() -> dict[str, Any]:
@@ -189,6 +206,13 @@ def incident(alert: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _payments(count: int) -> list[dict[str, Any]]:
+    return [
+        EVENTS["transactions"] | {"transaction_id": f"tx-{i}", "amount": 10.0 + i % 7, "timestamp": TIME + 3600 * i}
+        for i in range(count)
+    ]
+
+
 def _reading(i: int) -> dict[str, float]:
     return {"temperature": 93.0 if i == 499 else round(71 + math.sin(i / 9) + i * 7919 % 101 / 101, 2)}
 
@@ -206,6 +230,8 @@ def _last(topic: str, found: list[Output]) -> dict[str, Any]:
 def _kept(config: dict[str, str]) -> str:
     if config["cleanup.policy"] == "compact":
         return "Compacted: Kafka keeps the newest record of each key."
+    if config["retention.ms"] == "-1":
+        return "Kept for ever."
     return f"Kept for {int(config['retention.ms']) / DAY_MS:g} days."
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from streams.dead_letters import TOPIC as DEAD_LETTERS
 from streams.dead_letters import DeadLetter
+from streams.models import TOPIC as MODELS
 from streams.processor import Output, Record
 from streams.replay_transactions import NO_COLUMNS_NAMED, TransactionColumns, TransactionReplay
 from streams.rule_book import RULES, RuleVersion
@@ -36,6 +37,7 @@ def backtest_transactions(
     label_delay: float = 7 * 86_400.0,
     partitions: int = 4,
     rules: Sequence[RuleVersion] = (),
+    models: Path | None = None,
     progress: Progress | None = None,
 ) -> TransactionBacktest:
     """Decide every transaction of a file as a live run would have, and write one row out for each row in.
@@ -58,6 +60,8 @@ def backtest_transactions(
         Number of partitions of the topics; it must be the live one for equal results.
     rules
         Rule sets that count from the first transaction on.
+    models
+        File for what topic ``models`` would carry, a line of JSON each, one partition after another.
     progress
         Called now and then with the rows done and the rows in all.
 
@@ -75,6 +79,7 @@ def backtest_transactions(
     decisions: list[str | None] = [None] * len(replay)
     reasons: list[str] = ["repeats a transaction that was decided before"] * len(replay)
     outcomes: Counter[str] = Counter()
+    standings: list[bytes] = []
     done = 0
     for partition, rows in enumerate(rows_of):
         processor = TransactionProcessor(settings, partition)
@@ -89,11 +94,16 @@ def backtest_transactions(
                     decision = msgspec.json.decode(output.value, type=_Decided)
                     scores[row], decisions[row] = decision.fraud_score, decision.decision
                     reasons[row] = "; ".join(decision.reasons)
+                elif output.topic == MODELS:
+                    standings.append(output.value + b"\n")
                 elif output.topic == DEAD_LETTERS:
                     reasons[row] = _why(output)
             done += len(chunk)
             if progress is not None:
                 progress(done, len(replay))
+    if models is not None:
+        models.parent.mkdir(parents=True, exist_ok=True)
+        models.write_bytes(b"".join(standings))
     write_table(target, _result(replay, scores, decisions, reasons))
     return TransactionBacktest(len(replay), outcomes)
 

@@ -14,6 +14,7 @@ from detectors.registry import DetectorError, detector_factory
 from detectors.river_adapter import KIND
 from detectors.river_adapter import prepare as prepare_river
 from detectors.transactions.classifier import prepare as prepare_fraud
+from streams.models import TOPIC as MODELS
 from streams.processor import Processor
 from streams.shard import STREAM as TRANSACTIONS
 from streams.telemetry import OUTCOMES, STREAM, TelemetryProcessor
@@ -81,6 +82,7 @@ def run_worker(configuration: Configuration) -> int:
         If the detector cannot be made.
 
     """
+    from streams.engine import OUTPUTS  # noqa: PLC0415 - a backtest needs no Faust
     from streams.metrics import start_at_zero  # noqa: PLC0415 - a backtest exposes none
     from streams.worker import run_worker as work  # noqa: PLC0415 - a backtest needs no Faust
 
@@ -93,7 +95,8 @@ def run_worker(configuration: Configuration) -> int:
     prepare_fraud()
     found = KINDS if name == "auto" else (name,) if name in KINDS else (KIND,)
     start_at_zero({STREAM: OUTCOMES, TRANSACTIONS: DECISIONS}, (*found, SILENCE, RANGE, FRAUD))
-    return work(configuration, processors)
+    outputs = (*OUTPUTS, MODELS) if configuration.transactions.challengers else OUTPUTS
+    return work(configuration, processors, outputs=outputs)
 
 
 def run_notifier(configuration: Configuration) -> int:

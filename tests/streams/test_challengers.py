@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.backtest_transactions import backtest_transactions
 from streams.processor import Output, Record
 from streams.transactions import TransactionProcessor, TransactionSettings
 from tests.crashes import store, with_a_torn_checkpoint
-from tests.streams.test_transactions import DAY, batches, label, payment, play, uninterrupted, values
+from tests.streams.test_transactions import DAY, batches, label, of, payment, play, uninterrupted, values
 
 SHADOW: dict[str, Any] = {"challengers": {"slow": {"model": {"learning_rate": 0.02}}}, "shadow_scores": True}
 POOR = {"learning_rate": 0.01, "without": ["amount", "amount_surprise", "habit_surprise"]}
@@ -95,6 +97,23 @@ def test_a_better_challenger_is_promoted_and_decides_from_then_on() -> None:
     decided_by = [(one["model"], one["model_version"]) for one in values(automatic(), "decisions")]
     assert decided_by == sorted(decided_by, key=lambda pair: pair[1])
     assert {("default", 1), ("quick", 2)} <= set(decided_by)
+
+
+def test_a_backtest_tells_of_models_what_the_live_run_tells(tmp_path: Path) -> None:
+    truth = {value["id"]: value["label"] for value in (json.loads(record.value or b"") for record in of("labels"))}
+    rows = [json.loads(record.value or b"") for record in of("transactions")]
+    source, target, models = (tmp_path / name for name in ("in.csv", "out.csv", "models.jsonl"))
+    lines = [
+        f"{row['transaction_id']},{row['timestamp']},{row['account']},{row['counterparty']},{row['amount']},"
+        f"{int(truth[row['transaction_id']])}"
+        for row in rows
+        if row["transaction_id"] in truth
+    ]
+    source.write_text("\n".join(["transaction_id,timestamp,account,counterparty,amount,label", *lines]))
+    backtest = TransactionSettings.model_validate(BLIND)
+    backtest_transactions(source, target, backtest, label_delay=5 * DAY, partitions=1, models=models)
+    found = [json.loads(line) for line in models.read_text().splitlines()]
+    assert found == told(automatic())
 
 
 def test_without_leave_nothing_is_promoted_but_it_is_told_that_one_is_better() -> None:

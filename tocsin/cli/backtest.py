@@ -153,6 +153,14 @@ def transactions(
     rules: Annotated[
         Path | None, typer.Option("--rules", metavar="FILE", help="Rules that shall count, before they do live.")
     ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            "--models",
+            metavar="FILE",
+            help="Also write how the models of transactions.challengers do, as topic models would carry it.",
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Decide recorded transactions as the live service would.
@@ -184,6 +192,7 @@ def transactions(
             label_delay=delay,
             partitions=configuration.topics.partitions,
             rules=applied,
+            models=models,
             progress=tell,
         )
     _tell(json_, output, begun, {"rows": done.rows, "outcomes": dict(done.outcomes)})
