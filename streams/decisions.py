@@ -9,6 +9,13 @@ import msgspec
 from detectors.transactions.rules import Finding
 
 
+class PackedTrace(msgspec.Struct, frozen=True):
+    """What a decision rests on: ``data`` is base64."""
+
+    tocsin: str
+    data: str
+
+
 class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON value of topic ``decisions``; its key is the account.
 
@@ -35,6 +42,8 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
         The rule sets that were asked, with their versions.
     lists
         The lists that it stands on: by list and field, the reason.
+    trace
+        What the decision rests on, packed, with the version of Tocsin that decided: for ``tocsin explain decision``.
     shadow_scores
         What the other models say, by name, if ``transactions.shadow_scores`` asks for it.
     labels_learned, frauds_learned
@@ -68,6 +77,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[Finding, ...] | msgspec.UnsetType = msgspec.UNSET
     rule_versions: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     lists: dict[str, dict[str, str]] | msgspec.UnsetType = msgspec.UNSET
+    trace: PackedTrace | msgspec.UnsetType = msgspec.UNSET
     labels_learned: int
     frauds_learned: int
 

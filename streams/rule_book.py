@@ -186,12 +186,7 @@ class RuleBook:
             return Judged(decision, (), NOTHING)
         fields = _fields(event)
         hits = self._lists.hits({name: value for name, value in fields.items() if isinstance(value, str)}, event.time)
-        facts = {
-            "transaction": {**fields, "amount": event.amount, "timestamp": event.time},
-            "features": dict(score.features),
-            "score": score.probability,
-            "lists": {name: list(found) for name, found in hits.items()},
-        }
+        facts = facts_of(event, score, hits)
         findings = [self._active[name].ask(facts) for name in sorted(self._active)]
         findings += [self._shadow[name].ask(facts, shadow=True) for name in sorted(self._shadow)]
         telling = tuple(one for one in findings if one.action is not None or one.error)
@@ -219,6 +214,16 @@ class RuleBook:
             self._active.pop(version.name, None)
         else:
             (self._active if version.mode == "active" else self._shadow)[version.name] = rules
+
+
+def facts_of(event: TransactionEvent, score: FraudScore, hits: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Return what rules are asked with."""
+    return {
+        "transaction": {**_fields(event), "amount": event.amount, "timestamp": event.time},
+        "features": dict(score.features),
+        "score": score.probability,
+        "lists": {name: list(hits.get(name, ())) for name in NOTHING},
+    }
 
 
 def _fields(event: TransactionEvent) -> dict[str, Any]:

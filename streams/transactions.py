@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Self
+from typing import Literal, Self
 
-import msgspec
 from pydantic import Field, field_validator, model_validator
 
-from alerts.alert import Alert, State, iso
+from alerts.alert import Alert, State
 from alerts.policy import BudgetLimits, Policy, Thresholds
 from alerts.summary import duration
 from detectors.score import Score, SignalScore, ValueExplanation
@@ -22,13 +21,14 @@ from detectors.transactions import (
     decide,
 )
 from detectors.transactions.breaker import BreakerSettings
-from detectors.transactions.contest import DEFAULT, Scores
+from detectors.transactions.contest import DEFAULT
 from detectors.transactions.order import NOTHING
+from detectors.transactions.trace import DecisionTrace
 from streams.absorbed import unread
 from streams.awaiting_labels import Awaiting
 from streams.codec import Rejected, decode, misplaced, mistimed
 from streams.dead_letters import dead_letter
-from streams.decisions import DecisionRecord
+from streams.decided import decision_record
 from streams.elsewhere import PaymentElsewhere
 from streams.late_labels import LateLabel
 from streams.models import told
@@ -85,6 +85,9 @@ class TransactionSettings(Settings):
     breaker: BreakerSettings = Field(BreakerSettings(), description="When declines are too many to be right.")
     rules: bool = Field(True, description="Whether topics `rules` and `lists` have a say.")
     policy: Policy = Field(FRAUD_POLICY, description="How severe an account's alert is, and when it ends.")
+    traces: Literal["all", "suspicious", "none"] = Field(
+        "all", description="Which decisions carry what they rest on, for `tocsin explain decision`."
+    )
     contributions: int = Field(8, ge=0, description="Features whose contribution a decision tells.")
     forget_after: float | None = Field(
         90 * 86_400.0,
@@ -287,15 +290,24 @@ class TransactionProcessor:
         self._rules.reach(shard.produced_at)
         judged = self._rules.judge(decision, event, score)
         decision = self._unless_too_many(judged.decision, time, result)
+        trace = None
+        if self._settings.traces == "all" or (self._settings.traces == "suspicious" and decision.verdict != "approve"):
+            held = decision is not judged.decision
+            trace = DecisionTrace.of(features, score, self._settings.decision, breaker=held)
         result.outcomes[decision.verdict] += 1
         result.scores.append(score.probability)
         key = event.account.encode()
-        decided = self._record(event, score, decision, scores)
-        if judged.findings or judged.hits is not NOTHING:
-            lists = {name: dict(found) for name, found in judged.hits.items() if found}
-            decided = msgspec.structs.replace(
-                decided, rules=judged.findings, rule_versions=self._rules.versions(), lists=lists
-            )
+        decided = decision_record(
+            event,
+            score,
+            decision,
+            learned=shard.classifier.learned,
+            most=self._settings.contributions,
+            judged=None if judged.hits is NOTHING else (judged, self._rules.versions()),
+            contest=None if shard.contest is None or scores is None else (shard.contest, scores),
+            shadow_scores=self._settings.shadow_scores,
+            trace=trace,
+        )
         result.outputs.append(Output("decisions", key, decided.encode(), "tocsin.decision.v1", record))
         self._publish(self._alerts(event, account, score, decision), record, result)
         shard.model.observe(features)
@@ -325,38 +337,6 @@ class TransactionProcessor:
     def _publish(self, alerts: Iterable[Alert], cause: Record, result: Result) -> None:
         for alert in alerts:
             result.outputs.append(Output("alerts", alert.alert_id.encode(), alert.encode(), "tocsin.alert.v1", cause))
-
-    def _record(
-        self, event: TransactionEvent, score: FraudScore, decision: Decision, scores: Scores | None
-    ) -> DecisionRecord:
-        strongest = sorted(score.contributions.items(), key=lambda item: -abs(item[1]))
-        learned = self._shard.classifier.learned
-        record = DecisionRecord(
-            transaction_id=event.transaction_id,
-            timestamp=iso(event.time),
-            account=event.account,
-            counterparty=event.counterparty,
-            amount=event.amount,
-            currency=event.currency,
-            decision=decision.verdict,
-            fraud_score=score.probability,
-            p_value=score.p_value,
-            reasons=decision.reasons,
-            contributions={name: round(value, 4) for name, value in strongest[: self._settings.contributions]},
-            labels_learned=sum(learned),
-            frauds_learned=learned[True],
-        )
-        contest = self._shard.contest
-        if contest is None or scores is None:
-            return record
-        shadow = contest.by_name(scores) if self._settings.shadow_scores else {}
-        shadow.pop(contest.champion, None)
-        return msgspec.structs.replace(
-            record,
-            model=contest.champion,
-            model_version=contest.reign,
-            shadow_scores=shadow if self._settings.shadow_scores else msgspec.UNSET,
-        )
 
     def _alerts(self, event: TransactionEvent, account: Account, score: FraudScore, decision: Decision) -> list[Alert]:
         """Follow the alert of the account, if there is anything to it."""

@@ -14,19 +14,23 @@ from tocsin.cli.options import ConfigFile, Json
 from tocsin.cli.terminal import print_json, print_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from alerts.alert import Alert
     from alerts.told import Telegraph
     from alerts.why import Finding
     from streams.account import Account
+    from streams.explained_decision import Explained
     from tocsin.config import Configuration
 
 app = typer.Typer(
-    help="""Say why an alert was raised, and why none was.
+    help="""Say why an alert was raised, why none was, and why a transaction was decided as it was.
 
     \b
     Example:
       tocsin explain alert 1a3d
       tocsin explain source pump-7 --at 2026-01-02T03:04:05Z
+      tocsin explain decision t-1234
     """,
     rich_markup_mode=None,
 )
@@ -109,6 +113,53 @@ def source(
     for one in named:
         print_line("")
         _print_alert(one, told[one.alert_id])
+
+
+@app.command("decision")
+def decision(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="Id of the transaction.")],
+    since: Annotated[str, typer.Option("--since", metavar="SPAN", help="How far back decisions are read.")] = "7d",
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Say why a transaction was decided as it was: score, features, lists, rules and breaker.
+
+        The decision is made again from what was stored with it; the rules that were asked then are asked again while
+    Kafka has the transaction.
+
+    \b
+    Example:
+      tocsin explain decision t-1234
+    """
+    from streams.explained_decision import plain  # noqa: PLC0415 - start-up time
+    from tocsin.cli.decision_evidence import explained_decision  # noqa: PLC0415 - start-up time
+    from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
+
+    found = explained_decision(load_configuration(config).kafka, id_, seconds(since))
+    if json_:
+        print_json(plain(found))
+        return
+    for line in _decision_lines(found):
+        print_line(line)
+
+
+def _decision_lines(found: Explained) -> Iterator[str]:
+    one = found.decision
+    yield f"{one.transaction_id} of {one.account} at {one.timestamp}: {one.decision}"
+    for reason in one.reasons:
+        yield f"  {reason}"
+    alone = f"; the score alone would {found.by_score}" if found.by_score is not None else ""
+    yield f"  fraud score {one.fraud_score:.4f}, p {one.p_value:.2g}{alone}"
+    for name, value in list(found.contributions.items())[:8]:
+        yield f"  {name} = {found.features[name]:.4g}: {value:+.2f} to the log-odds"
+    for rule in found.rules:
+        shadow = " (in shadow)" if rule.shadow else ""
+        yield f"  rules {rule.rules}{shadow}: {rule.action or 'nothing'} {rule.reason or rule.error}".rstrip()
+    yield f"  model: {one.frauds_learned} frauds of {one.labels_learned} labels learned"
+    yield f"  from: {found.because}{_AGAIN[found.exact]}"
+
+
+_AGAIN = {True: "; decided again, with the same result", False: "; decided again, with ANOTHER result", None: ""}
 
 
 def _account(configuration: Configuration, name: str, at: float, history: float) -> Account:

@@ -1,0 +1,79 @@
+"""What a decision on a transaction rested on: enough to decide again."""
+
+from __future__ import annotations
+
+from array import array
+
+import msgspec
+
+from detectors.base import SnapshotError
+from detectors.transactions.decision import DecisionSettings
+from detectors.transactions.model import FEATURES, FraudScore, named
+
+FORMAT = 1
+
+
+class DecisionTrace(msgspec.Struct, array_like=True, frozen=True):
+    """A decision's features, the parts of its score, and the settings that made a decision of it.
+
+    Parameters
+    ----------
+    format
+        Of this trace.
+    features
+        As the model saw them, packed.
+    contributions
+        What each feature added to the log-odds of fraud, in the order of the features.
+    settings
+        Thresholds.
+    breaker
+        Whether the breaker was open.
+
+    Examples
+    --------
+    >>> score = FraudScore(0.9, 0.01, {"amount": 1.5}, {"amount": 8.0})
+    >>> trace = DecisionTrace.of(array("f", [0.0] * len(FEATURES)).tobytes(), score, DecisionSettings(), breaker=False)
+    >>> again = DecisionTrace.decode(trace.encode())
+    >>> again.score(0.9, 0.01).contributions["amount"], again.settings == DecisionSettings().model_dump()
+    (1.5, True)
+
+    """
+
+    format: int
+    features: bytes
+    contributions: list[float]
+    settings: dict[str, float | int | None]
+    breaker: bool
+
+    @classmethod
+    def of(cls, features: bytes, score: FraudScore, settings: DecisionSettings, *, breaker: bool) -> DecisionTrace:
+        """Return the trace of a decision."""
+        contributions = [score.contributions.get(name, 0.0) for name in FEATURES]
+        return cls(FORMAT, features, contributions, settings.model_dump(), breaker)
+
+    def score(self, probability: float, p_value: float) -> FraudScore:
+        """Return the score that was given."""
+        found = dict(zip(FEATURES, self.contributions, strict=True))
+        return FraudScore(probability, p_value, found, named(self.features))
+
+    def encode(self) -> bytes:
+        """Return the bytes; equal decisions give equal ones."""
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def decode(cls, data: bytes) -> DecisionTrace:
+        """Return the trace that ``encode`` wrote.
+
+        Raises
+        ------
+        detectors.base.SnapshotError
+            If it is damaged, or of another format.
+
+        """
+        try:
+            trace = msgspec.msgpack.decode(data, type=cls)
+        except msgspec.DecodeError as error:
+            raise SnapshotError(f"the trace is damaged: {error}") from error
+        if trace.format != FORMAT or len(trace.features) != array("f").itemsize * len(FEATURES):
+            raise SnapshotError(f"the trace has format {trace.format}: use the version of Tocsin that it names")
+        return trace
