@@ -44,9 +44,7 @@ lists = typer.Typer(
 Author = Annotated[str | None, typer.Option("--author", metavar="NAME", help="Who applies it; default: your login.")]
 Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the rule set.")]
-GraphFile = Annotated[
-    Path, typer.Argument(metavar="FILE", help="The decision graph, JSON.", exists=True, dir_okay=False)
-]
+GraphFile = Annotated[Path, typer.Argument(metavar="FILE", help="The decision graph, JSON.")]
 ListName = Annotated[Literal["allow", "block", "watch"], typer.Argument(metavar="LIST", help="allow, block or watch.")]
 Field = Annotated[str, typer.Argument(metavar="FIELD", help="account, counterparty, channel, or an attribute.")]
 Value = Annotated[str, typer.Argument(metavar="VALUE", help="Whose transactions.")]
@@ -241,7 +239,10 @@ def read_rules(file: Path) -> dict[str, Any]:
     """Return the graph of a file that can be used; else there is a ``CommandError`` with file, line and reason."""
     from detectors.transactions.rules import RuleError, RuleSet  # noqa: PLC0415 - start-up time
 
-    text = file.read_text()
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{file}: cannot be read: {error}", WRONG_USAGE) from None
     try:
         RuleSet(file.stem, text)
     except RuleError as error:
