@@ -86,7 +86,7 @@ def _servers(kafka: KafkaSettings) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _channel(spec: TopicSpec, kafka: KafkaSettings) -> dict[str, Any]:
     configuration: dict[str, Any] = {
-        name: int(value) if value.isdigit() else value for name, value in spec.config.items()
+        name: int(value) if value.removeprefix("-").isdigit() else value for name, value in spec.config.items()
     }
     configuration["cleanup.policy"] = spec.config["cleanup.policy"].split(",")
     return {

@@ -22,7 +22,14 @@ from pydantic import BaseModel
 from alerts.happening import ChangeEvent
 from alerts.policies import PolicyVersion
 from streams.codec import decode
-from streams.schemas import CommandEvent, EventLimits, LabelEvent, TelemetryEvent, TransactionEvent
+from streams.schemas import (
+    CommandEvent,
+    EventLimits,
+    LabelEvent,
+    PromotionEvent,
+    TelemetryEvent,
+    TransactionEvent,
+)
 from tocsin.cli import app
 from tocsin.config import load_configuration
 from tocsin.policy_file import read_policies
@@ -37,6 +44,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "policy": PolicyVersion,
     "command": CommandEvent,
     "change_id": ChangeEvent,
+    "order": PromotionEvent,
 }
 
 
