@@ -159,6 +159,11 @@ def summary(found: Sequence[Simulation]) -> str:
             f"labels until then: median {statistics.median(labels):,.0f}, most {max(labels):,};"
             f" frauds among them: median {statistics.median(frauds):,.0f}, most {max(frauds):,}"
         )
+    left = [one.advantage for one in better if not one.promoted]
+    if left:
+        lines.append(
+            f"better, but not promoted by the end: loss {min(left):.1%} to {max(left):.1%} below the champion's"
+        )
     return "\n".join(lines)
 
 
