@@ -23,6 +23,8 @@ from streams.schemas import EventLimits, TransactionEvent
 from streams.settling import SETTLING
 
 RULES, LISTS = "rules", "lists"
+LARGEST = 1e15
+"""Amounts beyond are this much to rules: zen-engine takes no number of any size."""
 LIMITS = EventLimits(max_bytes=900_000)
 """A graph is larger than an event."""
 
@@ -219,7 +221,7 @@ class RuleBook:
 def facts_of(event: TransactionEvent, score: FraudScore, hits: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """Return what rules are asked with."""
     return {
-        "transaction": {**_fields(event), "amount": event.amount, "timestamp": event.time},
+        "transaction": {**_fields(event), "amount": min(event.amount, LARGEST), "timestamp": event.time},
         "features": dict(score.features),
         "score": score.probability,
         "lists": {name: list(hits.get(name, ())) for name in NOTHING},

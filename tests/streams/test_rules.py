@@ -136,6 +136,12 @@ def test_a_rule_set_that_cannot_be_used_is_a_dead_letter_and_the_one_before_goes
     assert found["decision"] == "decline"
 
 
+def test_a_number_that_rules_cannot_take_costs_nothing_else():
+    huge, usual = play([rules(0, 0.0, LARGE)], [payment(8, attributes={"limit": 1e40}), payment(9, amount=500.0)])
+    assert huge["decision"] == "approve" and "1" in huge["rules"][0]["error"]
+    assert usual["decision"] == "decline"
+
+
 def test_a_rule_that_fails_asks_for_nothing_and_says_so():
     odd = table([{"field": "transaction.amount"}], [["> 100", "'dance'", "''"]])
     (found,) = play([rules(0, 0.0, odd)], [payment(9, amount=500.0)])
@@ -150,6 +156,9 @@ def test_a_rule_that_fails_asks_for_nothing_and_says_so():
         ('{"nodes": []}', "there must be lists `nodes` and `edges`"),
         ('{"nodes": [{"type": "functionNode", "name": "f"}], "edges": []}', "none may run a program"),
         ('{"nodes": [], "edges": []}', "it has no inputNode"),
+        (json.dumps(LARGE).replace("> 100", "> rand(100)"), "differs from one time to the next"),
+        (json.dumps(LARGE).replace("> 100", "> d()"), "differs from one time to the next"),
+        (json.dumps(LARGE).replace("'large'", "'now'"), "differs from one time to the next"),
         (json.dumps(LARGE, indent=1).replace("'block'", "'block"), "rule 1, column 'action'"),
     ],
 )
