@@ -10,8 +10,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jsonschema
@@ -82,18 +84,34 @@ class Till:
         return self.process.wait(30)
 
 
-@pytest.fixture
-def till(service: Service) -> Iterator[Till]:
+@pytest.fixture(scope="module")
+def till(kafka: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Till]:
+    """A till whose payments a worker decides."""
+    yield from running(kafka, tmp_path_factory.mktemp("till"), deciding=True)
+
+
+@pytest.fixture(scope="module")
+def closed(kafka: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Till]:
+    """A till whose payments nobody decides."""
+    settings = {"TOCSIN_SERVE__TIMEOUT": "2", "TOCSIN_SERVE__FALLBACK": "decline", "TOCSIN_SERVE__CONCURRENCY": "2"}
+    yield from running(kafka, tmp_path_factory.mktemp("closed"), deciding=False, **settings)
+
+
+def running(kafka: Any, folder: Path, *, deciding: bool, **settings: str) -> Iterator[Till]:
+    service = Service(kafka.bootstrap_servers, f"test-{uuid.uuid4().hex[:8]}-", folder)
+    service.tocsin("topics", "create")
     made = Till(service)
+    if deciding:
+        service.start_worker().wait_until_ready()
+    made.start(**settings)
     yield made
     if made.process is not None and made.process.poll() is None:
         made.process.kill()
+    service.stop_workers()
 
 
 @pytest.mark.slow
 def test_who_waits_is_told_what_is_published_and_who_asks_again_is_told_the_same(till: Till) -> None:
-    till.service.start_worker().wait_until_ready()
-    till.start()
     with ThreadPoolExecutor(8) as callers:
         answers = list(
             callers.map(lambda n: till.ask(transaction_id=f"t{n}", account=f"a{n}", timestamp=NOW + n), range(40))
@@ -110,51 +128,47 @@ def test_who_waits_is_told_what_is_published_and_who_asks_again_is_told_the_same
 
 
 @pytest.mark.slow
-def test_without_a_decision_in_time_the_fall_back_is_told_and_counted(till: Till) -> None:
-    till.start(TOCSIN_SERVE__TIMEOUT="0.3", TOCSIN_SERVE__FALLBACK="decline")
-    answer = till.ask(transaction_id="t1")
-    assert answer.status == 200
-    assert (answer.body["decision"], answer.body["fallback"]) == ("decline", True)
-    assert answer.body["reasons"] == ["no decision within 0.3 s"]
-    counted = till.get(f"http://127.0.0.1:{till.health}/metrics")
-    assert 'tocsin_http_answers_total{outcome="fallback"} 1.0' in counted
-    till.service.start_worker().wait_until_ready()  # it is decided all the same, and known from then on
-    till.service.read("decisions", at_least=1)
-    assert till.ask(transaction_id="t1").body["fallback"] is False
-
-
-@pytest.mark.slow
 def test_nobody_without_a_token_is_answered_and_what_is_no_transaction_is_told_why(till: Till) -> None:
-    till.service.start_worker().wait_until_ready()
-    till.start()
-    assert till.ask("a-token-of-nobody", transaction_id="t1").status == 401
-    assert till.ask("the-next-token-already", transaction_id="t1").status == 200
-    wrong = till.ask(transaction_id="t2", amount="much")
+    assert till.ask("a-token-of-nobody", transaction_id="u1").status == 401
+    assert till.ask("the-next-token-already", transaction_id="u2").status == 200
+    wrong = till.ask(transaction_id="u3", amount="much")
     assert (wrong.status, wrong.body["reason"]) == (400, "wrong_type")
     assert "amount" in wrong.body["detail"]
-    old = till.ask(transaction_id="t3", timestamp=NOW - 400 * 86_400)
+    old = till.ask(transaction_id="u4", timestamp=NOW - 400 * 86_400)
     assert (old.status, old.body["reason"]) == (422, "too_old")
-    assert [json.loads(value)["transaction_id"] for value in till.published("decisions", 1)] == ["t1"]
-
-
-@pytest.mark.slow
-def test_more_callers_than_may_wait_are_told_to_come_again(till: Till) -> None:
-    till.start(TOCSIN_SERVE__TIMEOUT="2", TOCSIN_SERVE__CONCURRENCY="2")
-    with ThreadPoolExecutor(6) as callers:
-        answers = list(callers.map(lambda n: till.ask(transaction_id=f"t{n}"), range(6)))
-    assert sorted(one.status for one in answers) == [200, 200, 503, 503, 503, 503]
+    decided = {json.loads(value)["transaction_id"] for value in till.published("decisions", 1)}
+    assert decided & {"u1", "u2", "u3", "u4"} == {"u2"}
 
 
 @pytest.mark.slow
 def test_the_document_describes_the_answers(till: Till) -> None:
-    till.service.start_worker().wait_until_ready()
-    till.start()
     document = json.loads(till.get(f"http://127.0.0.1:{till.port}/openapi.json"))
     assert document["openapi"] == "3.1.0"
     schema = {"$ref": "#/components/schemas/Answer", "components": document["components"]}
-    jsonschema.validate(till.ask(transaction_id="t1").body, schema)
+    jsonschema.validate(till.ask(transaction_id="v1").body, schema)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({"transaction_id": "t1", "fallback": False}, schema)
+        jsonschema.validate({"transaction_id": "v1", "fallback": False}, schema)
+
+
+@pytest.mark.slow
+def test_without_a_decision_in_time_the_fall_back_is_told_and_the_transaction_still_waits_to_be_decided(
+    closed: Till,
+) -> None:
+    answer = closed.ask(transaction_id="w1")
+    assert answer.status == 200
+    assert (answer.body["decision"], answer.body["fallback"]) == ("decline", True)
+    assert answer.body["reasons"] == ["no decision within 2 s"]
+    counted = closed.get(f"http://127.0.0.1:{closed.health}/metrics")
+    assert 'tocsin_http_answers_total{outcome="fallback"} 1.0' in counted
+    (sent,) = closed.published("transactions", 1)
+    assert json.loads(sent)["transaction_id"] == "w1"
+
+
+@pytest.mark.slow
+def test_more_callers_than_may_wait_are_told_to_come_again(closed: Till) -> None:
+    with ThreadPoolExecutor(6) as callers:
+        answers = list(callers.map(lambda n: closed.ask(transaction_id=f"x{n}"), range(6)))
+    assert sorted(one.status for one in answers) == [200, 200, 503, 503, 503, 503]
 
 
 def without_flag(answer: Answer) -> dict[str, Any]:
