@@ -17,6 +17,6 @@ __all__ = ["REPOSITORY", "Service", "Worker", "free_port"]
 def service(kafka: Any, topic_prefix: str, tmp_path: Path) -> Iterator[Service]:
     """Topics that are created and no worker yet."""
     running = Service(kafka.bootstrap_servers, topic_prefix, tmp_path)
-    running.tocsin("topics", "create")
+    running.create_topics()
     yield running
     running.stop_workers()

@@ -93,7 +93,7 @@ class Monitored:
             "TOCSIN_TRANSACTIONS__DECISION__DECLINE_AT": "0.4",
             "TOCSIN_TRANSACTIONS__DECISION__DECLINE_AFTER_FRAUDS": "2",
         }
-        service.tocsin("topics", "create")
+        service.create_topics()
         self.workers = [service.start_worker() for _ in range(2)]
         self.notifying = Notifying(service)
         receivers = [{"name": "ops", "webhook": [self.notifying.webhook()]}]

@@ -17,6 +17,9 @@ from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from streams.topics import create_topics
+from tocsin.config import load_configuration
+
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -89,6 +92,11 @@ class Service:
             check=True,
             **options,
         )
+
+    def create_topics(self) -> None:
+        """Do what `tocsin topics create` does, without a process of its own."""
+        configuration = load_configuration(environment=self.environment)
+        create_topics(configuration.kafka, configuration.topics)
 
     def start_worker(self) -> Worker:
         worker = Worker(self.environment, self.folder, f"worker-{len(self.workers)}")

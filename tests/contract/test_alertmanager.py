@@ -96,7 +96,7 @@ class Alertmanager:
 def alertmanager(kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
     folder: Path = tmp_path_factory.mktemp("alertmanager")
     service = Service(kafka.bootstrap_servers, f"test-{uuid.uuid4().hex[:8]}-", folder)
-    service.tocsin("topics", "create")
+    service.create_topics()
     running = Alertmanager(service)
     yield running
     running.stop()

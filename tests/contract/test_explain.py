@@ -58,7 +58,7 @@ def world(kafka: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worl
     folder: Path = tmp_path_factory.mktemp("explain")
     service = Service(kafka.bootstrap_servers, f"test-{uuid.uuid4().hex[:8]}-", folder)
     service.environment["TOCSIN_TELEMETRY__SCORES"] = "anomalous"
-    service.tocsin("topics", "create")
+    service.create_topics()
     file = folder / "policies.yaml"
     file.write_text(yaml.safe_dump({"policies": POLICIES}))
     service.tocsin("policy", "apply", str(file), "--author", "ann")

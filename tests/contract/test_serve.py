@@ -99,7 +99,7 @@ def closed(kafka: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Til
 
 def running(kafka: Any, folder: Path, *, deciding: bool, **settings: str) -> Iterator[Till]:
     service = Service(kafka.bootstrap_servers, f"test-{uuid.uuid4().hex[:8]}-", folder)
-    service.tocsin("topics", "create")
+    service.create_topics()
     made = Till(service)
     if deciding:
         service.start_worker().wait_until_ready()

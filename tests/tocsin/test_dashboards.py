@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 
 from streams import metrics
+from streams.delivery import metrics as of_delivery
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
@@ -42,15 +43,16 @@ def expressions(dashboard: dict[str, Any]) -> list[str]:
 
 def sample_names() -> set[str]:
     """Every sample that a worker can expose, as Prometheus stores it: its own and those of its process."""
-    own = (metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase))
+    known = [*vars(metrics).values(), *vars(of_delivery).values()]
+    own = (metric for metric in known if isinstance(metric, MetricWrapperBase))
     families = [*REGISTRY.collect(), *(family for metric in own for family in metric.collect())]
     return {family.name + ending for family in families for ending in SAMPLES.get(family.type, ("",))}
 
 
-def test_there_are_three_dashboards_with_ids_and_titles_of_their_own() -> None:
+def test_there_are_four_dashboards_with_ids_and_titles_of_their_own() -> None:
     dashboards = [json.loads(path.read_text()) for path in DASHBOARDS]
-    assert len({dashboard["uid"] for dashboard in dashboards}) == 3
-    assert len({dashboard["title"] for dashboard in dashboards}) == 3
+    assert len({dashboard["uid"] for dashboard in dashboards}) == 4
+    assert len({dashboard["title"] for dashboard in dashboards}) == 4
     assert all("tocsin" in dashboard["tags"] for dashboard in dashboards)
 
 
