@@ -166,7 +166,10 @@ def show(name: Name, config: ConfigFile = None) -> None:
     Example:
       tocsin rules show night > night.json
     """
-    print_line(json.dumps(_newest(_kafka(config), name).graph, indent=2, ensure_ascii=False))
+    newest = _newest(_kafka(config), name)
+    if newest.graph is None:
+        raise CommandError(f"{name} is withdrawn; `tocsin rules rollback` brings an earlier version back")
+    print_line(json.dumps(newest.graph, indent=2, ensure_ascii=False))
 
 
 @lists.command("add")
