@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alerts.calendars import Window
 from alerts.happening import ChangeEvent
-from alerts.policies import MOST_REASON, PolicyDocument, PolicyVersion
+from alerts.policies import PolicyDocument, PolicyVersion
+from alerts.versions import MOST_REASON
 
 CHANGE = "change "
 """What the names of these policies begin with; the change's id follows."""

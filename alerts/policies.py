@@ -12,16 +12,14 @@ from typing import Annotated, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from alerts.alert import Alert, PolicyReference, Severity, Time
+from alerts.alert import Alert, PolicyReference, Severity
 from alerts.calendars import Window, Word, muted_until
 from alerts.policy import Policy, Thresholds
+from alerts.versions import Version
 from detectors.score import Score, SignalScore, ValueExplanation
 
 RANGE = "range"
 """Kind of the alert on a value outside of its valid range."""
-
-MOST_REASON = 1000
-Text = Annotated[str, Field(max_length=MOST_REASON)]
 
 
 class ValidRange(BaseModel):
@@ -118,7 +116,7 @@ class PolicyDocument(Sources):
     )
 
 
-class PolicyVersion(BaseModel):
+class PolicyVersion(Version):
     """The JSON value of topic ``policies``: one version of one document, by whom and why.
 
     Examples
@@ -131,13 +129,6 @@ class PolicyVersion(BaseModel):
 
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: Word = Field(description="Name of the document")
-    version: int = Field(ge=1, le=2**31, description="Counts the document's versions; the highest is the present")
-    author: Word = Field(description="Who applied it")
-    reason: Text | None = Field(None, description="Why")
-    at: Time = Field(description="When it was applied")
     policy: PolicyDocument | None = Field(None, description="The document; without one, it is withdrawn")
 
     @model_validator(mode="after")
@@ -145,11 +136,6 @@ class PolicyVersion(BaseModel):
         if self.policy is not None and self.policy.name != self.name:
             raise ValueError(f"policy.name {self.policy.name!r} is not name {self.name!r}")
         return self
-
-    @property
-    def key(self) -> bytes:
-        """The record's key: every version has its own, so that compaction keeps the history."""
-        return f"{self.name}@{self.version}".encode()
 
     def encode(self) -> bytes:
         """Return the JSON value: what the author said, and no defaults, which may differ elsewhere."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from streams.absorbed import Offsets, unread
 from streams.codec import Rejected, decode
 from streams.processor import Record
 from streams.schemas import EventLimits
-from streams.settling import SETTLING
+from streams.settling import counts_after
 from streams.state_keys import reserved
 
 TOPIC, CHANGES = "policies", "changes"
@@ -139,8 +138,7 @@ class PolicyBook:
                 continue
             if version is None:
                 continue
-            after = record.timestamp + SETTLING if record.timestamp >= 0 else -math.inf
-            self.applied.append(_Applied(after, record.offset, version.encode()))
+            self.applied.append(_Applied(counts_after(record.timestamp), record.offset, version.encode()))
             changed = True
         if changed:
             self._forget_old()

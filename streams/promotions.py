@@ -10,7 +10,7 @@ import msgspec
 from streams.codec import Reason, Rejected, decode
 from streams.processor import Record
 from streams.schemas import EventLimits, PromotionEvent
-from streams.settling import SETTLING
+from streams.settling import counts_after
 
 TOPIC = "promotions"
 
@@ -61,7 +61,7 @@ class Promotions:
         if event.model is not None and event.model not in self._models:
             there = ", ".join(self._models)
             return Rejected(Reason.OUT_OF_RANGE, f"model: there is no model {event.model!r} (there are: {there})")
-        after = record.timestamp + SETTLING
+        after = counts_after(record.timestamp)
         heapq.heappush(self._waiting, Said(after, record.offset, event.model, event.by, event.reason))
         return None
 

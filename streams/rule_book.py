@@ -6,12 +6,13 @@ import heapq
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from alerts.alert import Time
 from alerts.calendars import Word
+from alerts.versions import Text, Version
 from detectors.transactions import Decision, FraudScore
 from detectors.transactions.lists import Entry, ListName, Lists
 from detectors.transactions.order import NOTHING, ordered
@@ -20,18 +21,18 @@ from streams.absorbed import Offsets, unread
 from streams.codec import Reason, Rejected, decode
 from streams.processor import Record
 from streams.schemas import EventLimits, TransactionEvent
-from streams.settling import SETTLING
+from streams.settling import counts_after
 
 RULES, LISTS = "rules", "lists"
 LARGEST = 1e15
 """Amounts beyond are this much to rules: zen-engine takes no number of any size."""
-LIMITS = EventLimits(max_bytes=900_000)
+MOST_BYTES = 900_000
 """A graph is larger than an event."""
 
-Text = Annotated[str, Field(max_length=1000)]
+LIMITS = EventLimits(max_bytes=MOST_BYTES)
 
 
-class RuleVersion(BaseModel):
+class RuleVersion(Version):
     """The JSON value of topic ``rules``: one version of one rule set, by whom and why.
 
     Examples
@@ -41,13 +42,6 @@ class RuleVersion(BaseModel):
 
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: Word = Field(description="Names the rule set; its versions share it")
-    version: int = Field(ge=1, le=2**31, description="Counts its versions")
-    author: Word = Field(description="Who applied it")
-    reason: Text | None = Field(None, description="Why")
-    at: Time = Field(description="When it was applied")
     mode: Literal["active", "shadow", "withdrawn"] = Field(
         "active", description="`shadow` is noted in decisions and changes none; `withdrawn` ends both"
     )
@@ -59,11 +53,6 @@ class RuleVersion(BaseModel):
             raise ValueError("graph: what is active or in shadow has one, what is withdrawn has none")
         return self
 
-    @property
-    def key(self) -> bytes:
-        """Key of the record."""
-        return f"{self.name}@{self.version}".encode()
-
     def rules(self) -> RuleSet:
         """Return the rules, ready to be asked.
 
@@ -73,7 +62,7 @@ class RuleVersion(BaseModel):
             If they cannot be.
 
         """
-        return RuleSet(f"{self.name}@{self.version}", json.dumps(self.graph))
+        return RuleSet(self.key.decode(), json.dumps(self.graph))
 
     def encode(self) -> bytes:
         """Return the JSON value."""
@@ -167,7 +156,7 @@ class RuleBook:
             if isinstance(said, Rejected):
                 wrong.append((record, said))
             else:
-                after = record.timestamp + SETTLING if record.timestamp >= 0 else -math.inf
+                after = counts_after(record.timestamp)
                 heapq.heappush(self._waiting, (after, record.topic, record.offset, said))
         return wrong
 

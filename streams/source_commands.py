@@ -10,7 +10,7 @@ from streams.absorbed import StoredOffsets, unread
 from streams.codec import Rejected, decode
 from streams.processor import Record
 from streams.schemas import CommandEvent, EventLimits
-from streams.settling import SETTLING
+from streams.settling import counts_after
 from streams.state_keys import reserved
 
 TOPIC = "commands"
@@ -67,7 +67,7 @@ class SourceCommands:
             if event.alert_id is None or event.source is None:
                 continue  # to an incident, which `tocsin notify` has
             command = Command(event.time, event.command, event.alert_id, event.by, event.comment, event.assignee)
-            waiting = WaitingCommand(record.offset, record.timestamp + SETTLING, command)
+            waiting = WaitingCommand(record.offset, counts_after(record.timestamp), command)
             self.waiting.setdefault(event.source, []).append(waiting)
 
     def due(self, source: str, now: float) -> list[WaitingCommand]:

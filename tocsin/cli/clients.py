@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tocsin.cli.errors import WRONG_USAGE, CommandError
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from streams.processor import Record
     from streams.settings import KafkaSettings
+
+M = TypeVar("M", bound="BaseModel")
 
 ANSWER_MS = 10_000
 """How long a broker may take to answer a command's first request."""
@@ -70,6 +72,16 @@ def read_topic(kafka: KafkaSettings, topic: str, **options: Any) -> list[Consume
         client.assign(partitions)
         client.seek_to_beginning(*partitions)
         return [record for lot in until_end(client, partitions) for record in lot]
+
+
+def valid_values(kafka: KafkaSettings, topic: str, kind: type[M], most: int | None = None) -> list[M]:
+    """Return the values in a topic that are valid, in its order; ``most`` is how many bytes one may have."""
+    from streams.codec import Rejected, decode  # noqa: PLC0415 - start-up time
+    from streams.schemas import EventLimits  # noqa: PLC0415 - start-up time
+
+    limits = EventLimits() if most is None else EventLimits(max_bytes=most)
+    decoded = [decode(kind, record.value, limits) for record in read_topic(kafka, topic)]
+    return [one for one in decoded if not isinstance(one, Rejected)]
 
 
 def as_processed(kafka: KafkaSettings, one: ConsumerRecord) -> Record:

@@ -9,9 +9,9 @@ from streams.codec import Rejected, decode
 from streams.decisions import DecisionRecord
 from streams.explained_decision import Explained, explained
 from streams.publication import POSITION
-from streams.rule_book import LIMITS, RULES, RuleVersion
-from streams.schemas import EventLimits, TransactionEvent
-from tocsin.cli.clients import consumer, read_topic
+from streams.rule_book import LIMITS, MOST_BYTES, RULES, RuleVersion
+from streams.schemas import TransactionEvent
+from tocsin.cli.clients import consumer, valid_values
 from tocsin.cli.errors import CommandError
 from tocsin.cli.evidence import records_since
 
@@ -28,8 +28,8 @@ def explained_decision(kafka: KafkaSettings, transaction_id: str, since: float) 
         if decision.transaction_id == transaction_id:
             position = dict(record.headers)[POSITION].decode()
             wanted = decision.rule_versions if isinstance(decision.rule_versions, tuple) else ()
-            versions = [decode(RuleVersion, one.value, LIMITS) for one in read_topic(kafka, RULES)] if wanted else []
-            named = {one.key.decode(): one for one in versions if not isinstance(one, Rejected)}
+            versions = valid_values(kafka, RULES, RuleVersion, MOST_BYTES) if wanted else []
+            named = {one.key.decode(): one for one in versions}
             rules = {name: named[name].rules() for name in wanted if name in named}
             return explained(decision, _transaction(kafka, position) if wanted else None, rules)
     raise CommandError(f"there is no decision about {transaction_id!r}; --since says how far back they are read")
@@ -49,6 +49,6 @@ def _transaction(kafka: KafkaSettings, position: str) -> TransactionEvent | None
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             for record in client.poll(timeout_ms=500).get(place, ()):
-                event = decode(TransactionEvent, record.value, EventLimits(max_bytes=900_000))
+                event = decode(TransactionEvent, record.value, LIMITS)
                 return None if isinstance(event, Rejected) or record.offset != int(offset) else event
     return None

@@ -212,12 +212,9 @@ def withdraw(
 def _known(kafka: KafkaSettings) -> list[PolicyVersion]:
     """Return all versions in the topic that are valid, in its order."""
     from alerts.policies import PolicyVersion  # noqa: PLC0415 - start-up time
-    from streams.codec import Rejected, decode  # noqa: PLC0415 - start-up time
-    from streams.schemas import EventLimits  # noqa: PLC0415 - start-up time
-    from tocsin.cli.clients import read_topic  # noqa: PLC0415 - start-up time
+    from tocsin.cli.clients import valid_values  # noqa: PLC0415 - start-up time
 
-    decoded = [decode(PolicyVersion, record.value, EventLimits()) for record in read_topic(kafka, TOPIC)]
-    return [one for one in decoded if not isinstance(one, Rejected)]
+    return valid_values(kafka, TOPIC, PolicyVersion)
 
 
 def _of(kafka: KafkaSettings, name: str) -> list[PolicyVersion]:

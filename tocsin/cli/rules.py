@@ -225,8 +225,9 @@ def show_lists(config: ConfigFile = None, json_: Json = False) -> None:
       tocsin lists show
     """
     from streams.rule_book import LISTS, ListChange  # noqa: PLC0415 - start-up time
+    from tocsin.cli.clients import valid_values  # noqa: PLC0415 - start-up time
 
-    newest = {one.key: one for one in _valid(_kafka(config), LISTS, ListChange)}
+    newest = {one.key: one for one in valid_values(_kafka(config), LISTS, ListChange)}
     found = [one for one in newest.values() if not one.removed and (one.until is None or one.until > time.time())]
     if json_:
         print_json([one.model_dump(mode="json") for one in found])
@@ -267,19 +268,11 @@ def _kafka(config: Any) -> KafkaSettings:
     return load_configuration(config).kafka
 
 
-def _valid(kafka: KafkaSettings, topic: str, kind: type[Any]) -> list[Any]:
-    from streams.codec import Rejected, decode  # noqa: PLC0415 - start-up time
-    from streams.rule_book import LIMITS  # noqa: PLC0415 - start-up time
-    from tocsin.cli.clients import read_topic  # noqa: PLC0415 - start-up time
-
-    decoded = [decode(kind, record.value, LIMITS) for record in read_topic(kafka, topic)]
-    return [one for one in decoded if not isinstance(one, Rejected)]
-
-
 def _versions(kafka: KafkaSettings) -> list[RuleVersion]:
-    from streams.rule_book import RULES, RuleVersion  # noqa: PLC0415 - start-up time
+    from streams.rule_book import MOST_BYTES, RULES, RuleVersion  # noqa: PLC0415 - start-up time
+    from tocsin.cli.clients import valid_values  # noqa: PLC0415 - start-up time
 
-    return _valid(kafka, RULES, RuleVersion)
+    return valid_values(kafka, RULES, RuleVersion, MOST_BYTES)
 
 
 def _newest(kafka: KafkaSettings, name: str) -> RuleVersion:
