@@ -44,7 +44,7 @@ def incident_command_in(record: Record) -> IncidentCommand | ActionCommand | Non
     event = _decoded(CommandEvent, record.value or b"")
     if isinstance(event, Rejected) or event.incident_id is None:
         return None
-    if event.action_id is not None:
+    if event.command in ("approve", "deny") and event.action_id is not None:
         return ActionCommand(event.command, event.action_id, event.by, event.comment or "")
     verb = {"comment": "note"}.get(event.command, event.command)
     said = {"assign": event.assignee, "merge": event.into}.get(verb, event.comment)

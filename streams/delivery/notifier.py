@@ -100,6 +100,7 @@ class Notifier:
             entries: list[Entry | Output] = []
             for record in await self._inbox.open():
                 entries += self._take(record, fresh=record.offset >= self._inbox.positions.get(_place(record), 0))
+            self._now = max(self._now, time.time())
             entries += self._acted(self._actions.interrupt(self._now))
             stack.push_async_callback(self._runner.close)
             self._outbox.hand_out(self._queues, self._results)
