@@ -79,16 +79,11 @@ class Actions:
     """
 
     def __init__(self, runbooks: Sequence[Runbook], states: Mapping[str, bytes] | None = None) -> None:
-        self._settings: dict[tuple[str, int], ActionSettings] = {
-            (runbook.name, number): step.action
+        self._steps = {
+            (runbook.name, number): step
             for runbook in runbooks
             for number, step in enumerate(runbook.all_steps, 1)
             if step.action is not None
-        }
-        self._texts = {
-            (runbook.name, number): step.text
-            for runbook in runbooks
-            for number, step in enumerate(runbook.all_steps, 1)
         }
         self._actions: dict[str, Action] = {}
         self._over: dict[str, None] = {}
@@ -114,16 +109,13 @@ class Actions:
         changed: list[Action] = []
         for advice in incident.advice:
             for number in range(1, len(advice.steps) + 1):
-                settings = self._settings.get((advice.runbook, number))
-                if settings is None:
+                step = self._steps.get((advice.runbook, number))
+                if step is None or step.action is None:
                     continue
-                new = proposed(
-                    *(incident.incident_id, advice.runbook, number),
-                    *(self._texts[advice.runbook, number], advice.cause, now),
-                )
+                new = proposed(incident.incident_id, advice.runbook, number, step.text, advice.cause, now)
                 if new.action_id not in self._actions:
                     changed.append(self._keep(new))
-                    if settings.approval == "automatic" and _is_likeliest(incident, advice.cause):
+                    if step.action.approval == "automatic" and _is_likeliest(incident, advice.cause):
                         changed.append(self._run(new, now, None, "no approval is needed"))
         self._forget()
         return changed
@@ -146,7 +138,7 @@ class Actions:
             return []
         if action.state is ActionState.UNDOING:
             return [self._keep(action.becomes(_UNDO[ok], now, detail=detail))]
-        settings = self._settings.get((action.runbook, action.step))
+        settings = self._settings(action)
         if not ok or settings is None or settings.verify is None:
             return [self._keep(action.becomes(ActionState.DONE if ok else ActionState.FAILED, now, detail=detail))]
         until = now + settings.verify
@@ -162,7 +154,7 @@ class Actions:
         for action in late:
             failed = self._keep(action.becomes(ActionState.NOT_VERIFIED, now, detail="the incident goes on"))
             changed.append(failed)
-            settings = self._settings.get((action.runbook, action.step))
+            settings = self._settings(action)
             if settings is not None and settings.undo is not None:
                 changed.append(self._keep(failed.becomes(ActionState.UNDOING, now)))
                 self._to_run.append(action.action_id)
@@ -216,9 +208,14 @@ class Actions:
         self._to_run.append(action.action_id)
         return self._keep(action.becomes(ActionState.RUNNING, now, by=by, detail=detail))
 
+    def _settings(self, action: Action) -> ActionSettings | None:
+        """Return what an action can do, ``None`` if its runbook no longer says."""
+        step = self._steps.get((action.runbook, action.step))
+        return None if step is None else step.action
+
     def _call(self, action: Action) -> Call | None:
-        """Return what an action does now, ``None`` if its runbook no longer says."""
-        settings = self._settings.get((action.runbook, action.step))
+        """Return what an action does now, ``None`` if there is nothing."""
+        settings = self._settings(action)
         return settings.undo if settings is not None and action.state is ActionState.UNDOING else settings
 
     def _with_the_incident(self, action: Action, now: float) -> Action:

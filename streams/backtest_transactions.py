@@ -80,9 +80,10 @@ def backtest_transactions(
     reasons: list[str] = ["repeats a transaction that was decided before"] * len(replay)
     outcomes: Counter[str] = Counter()
     standings: list[bytes] = []
+    untraced = settings.model_copy(update={"traces": "none"})  # nobody would read them
     done = 0
     for partition, rows in enumerate(rows_of):
-        processor = TransactionProcessor(settings, partition)
+        processor = TransactionProcessor(untraced, partition)
         processor.absorb([Record(RULES, 0, i, -1.0, one.key, one.encode()) for i, one in enumerate(rules)])
         for chunk, heard in replay.chunks(partition, rows_of, across=settings.labels.across_partitions):
             outcomes += processor.absorb(heard).outcomes

@@ -23,7 +23,7 @@ def decision_record(
     *,
     learned: Sequence[int],
     most: int,
-    judged: tuple[Judged, tuple[str, ...]] | None = None,
+    judged: Judged | None = None,
     contest: tuple[Contest, Scores] | None = None,
     shadow_scores: bool = False,
     trace: DecisionTrace | None = None,
@@ -41,7 +41,7 @@ def decision_record(
     most
         Contributions that are told.
     judged
-        What rules and lists say, and the versions that were asked; ``None`` while there are none.
+        What rules and lists say; ``None`` while there are none.
     contest
         The models that compete, and their scores; ``None`` without challengers.
     shadow_scores
@@ -52,9 +52,8 @@ def decision_record(
     """
     more: dict[str, Any] = {}
     if judged is not None:
-        said, versions = judged
-        lists = {name: dict(found) for name, found in said.hits.items() if found}
-        more |= {"rules": said.findings, "rule_versions": versions, "lists": lists}
+        lists = {name: dict(found) for name, found in judged.hits.items() if found}
+        more |= {"rules": judged.findings, "rule_versions": judged.versions, "lists": lists}
     if contest is not None:
         models, scores = contest
         more |= {"model": models.champion, "model_version": models.reign}

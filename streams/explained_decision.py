@@ -72,12 +72,14 @@ def explained(record: DecisionRecord, event: TransactionEvent | None, rules: Map
     trace = _trace(record.trace.data)
     score = trace.score(record.fraud_score, record.p_value)
     alone = decide(DecisionSettings.model_validate(trace.settings), score, record.amount, record.frauds_learned)
-    findings, because = _asked_again(record, event, rules, trace)
-    hits = {**NOTHING, **({} if record.lists is msgspec.UNSET else record.lists)}
+    said = () if record.rules is msgspec.UNSET else record.rules
+    lists = {} if record.lists is msgspec.UNSET else record.lists
+    hits = {**NOTHING, **lists}
+    facts = None if event is None else facts_of(event, score, hits)
+    findings, because = _asked_again(record, said, facts, rules)
     again = ordered(alone, hits, findings)
     if trace.breaker:
         again = Decision("review", (record.reasons[0], *again.reasons))
-    said = () if record.rules is msgspec.UNSET else record.rules
     same = (again.verdict, again.reasons, findings) == (record.decision, record.reasons, said)
     order = sorted(score.contributions, key=lambda name: -abs(score.contributions[name]))
     return Explained(
@@ -92,19 +94,16 @@ def explained(record: DecisionRecord, event: TransactionEvent | None, rules: Map
 
 
 def _asked_again(
-    record: DecisionRecord, event: TransactionEvent | None, rules: Mapping[str, RuleSet], trace: DecisionTrace
+    record: DecisionRecord, said: tuple[Finding, ...], facts: dict[str, Any] | None, rules: Mapping[str, RuleSet]
 ) -> tuple[tuple[Finding, ...], str]:
     """Return what rules say now, or what they said if they cannot be asked again."""
     asked = () if record.rule_versions is msgspec.UNSET else record.rule_versions
-    said = () if record.rules is msgspec.UNSET else record.rules
     if not asked:
         return said, "the stored trace"
-    if event is None:
+    if facts is None:
         return said, "the stored trace; the transaction is no longer in Kafka, so rules are as they were recorded"
     if missing := [name for name in asked if name not in rules]:
         return said, f"the stored trace; {missing[0]} is no longer there, so rules are as they were recorded"
-    lists = {} if record.lists is msgspec.UNSET else record.lists
-    facts = facts_of(event, trace.score(record.fraud_score, record.p_value), lists)
     shadow = {one.rules for one in said if one.shadow}
     found = [rules[name].ask(facts, shadow=name in shadow) for name in asked]
     telling = [one for one in found if one.action is not None or one.error]
@@ -117,9 +116,3 @@ def _trace(data: str) -> DecisionTrace:
         return DecisionTrace.decode(base64.b64decode(data, validate=True))
     except binascii.Error as error:
         raise SnapshotError(f"the trace is damaged: {error}") from error
-
-
-def plain(found: Explained) -> dict[str, Any]:
-    """Return it as plain values."""
-    said: dict[str, Any] = msgspec.to_builtins(found)
-    return said

@@ -9,8 +9,8 @@ from typing import Generic, Protocol, TypeVar
 from streams.atomic_states import AtomicStates
 from streams.kept_states import KeptStates, Snapshotted
 
-AT_ONCE = 50
-"""Stored states that are looked at in one tick: transactions do not wait for more."""
+AT_ONCE = 10
+"""Stored states that are looked at in one tick, a second: transactions do not wait for more."""
 
 
 class Seen(Snapshotted, Protocol):

@@ -104,10 +104,11 @@ _Applied = ListChange | tuple[RuleVersion, RuleSet | None]
 
 
 class Judged(NamedTuple):
-    """A decision, what rule sets said of it, and the lists that it stands on."""
+    """A decision, what rule sets said of it, which were asked, and the lists that it stands on."""
 
     decision: Decision
     findings: tuple[Finding, ...]
+    versions: tuple[str, ...]
     hits: Mapping[str, Mapping[str, str]]
 
 
@@ -171,21 +172,17 @@ class RuleBook:
             else:
                 self._apply(*applied)
 
-    def judge(self, decision: Decision, event: TransactionEvent, score: FraudScore) -> Judged:
-        """Let lists and rules have their say over the decision of the score."""
+    def judge(self, decision: Decision, event: TransactionEvent, score: FraudScore) -> Judged | None:
+        """Let lists and rules have their say over the decision of the score; ``None`` while there are none."""
         if self.is_empty:
-            return Judged(decision, (), NOTHING)
+            return None
         fields = _fields(event)
         hits = self._lists.hits({name: value for name, value in fields.items() if isinstance(value, str)}, event.time)
         facts = facts_of(event, score, hits)
         findings = [self._active[name].ask(facts) for name in sorted(self._active)]
         findings += [self._shadow[name].ask(facts, shadow=True) for name in sorted(self._shadow)]
         telling = tuple(one for one in findings if one.action is not None or one.error)
-        return Judged(ordered(decision, hits, findings), telling, hits)
-
-    def versions(self) -> tuple[str, ...]:
-        """Return names and versions of the rule sets that count now, those in shadow included."""
-        return tuple(sorted(one.name for one in (*self._active.values(), *self._shadow.values())))
+        return Judged(ordered(decision, hits, findings), telling, tuple(sorted(one.rules for one in findings)), hits)
 
     def _said_in(self, record: Record) -> _Applied | Rejected:
         if record.topic == LISTS:

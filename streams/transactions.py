@@ -22,7 +22,6 @@ from detectors.transactions import (
 )
 from detectors.transactions.breaker import BreakerSettings
 from detectors.transactions.contest import DEFAULT
-from detectors.transactions.order import NOTHING
 from detectors.transactions.trace import DecisionTrace
 from streams.absorbed import unread
 from streams.awaiting_labels import Awaiting
@@ -152,7 +151,7 @@ class TransactionProcessor:
     def __init__(
         self, settings: TransactionSettings, partition: int, states: Mapping[str, bytes] | None = None
     ) -> None:
-        self._settings = settings
+        self._settings, self._thresholds = settings, settings.decision.model_dump()
         across = (STREAM,) if settings.labels.across_partitions else ()
         promotions = (PROMOTIONS,) if settings.challengers else ()
         rules = (RULES, LISTS) if settings.rules else ()
@@ -183,26 +182,20 @@ class TransactionProcessor:
     def absorb(self, records: Sequence[Record]) -> Result:
         """Take in labels, payments of other partitions and promotions; they count once the transactions reach them."""
         result = Result()
-        rules = [record for record in records if record.topic in (RULES, LISTS)]
-        for record, wrong in self._rules.absorb(rules):
-            if self._partition == 0:  # every shard reads it; one speaks
-                result.outcomes["dead_letter"] += 1
-                result.outputs.append(dead_letter(record, wrong))
-        for record in unread([one for one in records if one.topic not in (RULES, LISTS)], self._shard.absorbed):
+        of_rules: list[Record] = []
+        others: list[Record] = []
+        for record in records:
+            (of_rules if record.topic in (RULES, LISTS) else others).append(record)
+        for record, wrong in self._rules.absorb(of_rules):
+            self._speak_of(record, wrong, result)
+        for record in unread(others, self._shard.absorbed):
             if record.topic == STREAM:
                 self._hear(record)
-                continue
-            if record.topic == PROMOTIONS:
-                self._hear_of_promotion(record, result)
-                continue
-            event = decode(LabelEvent, record.value, self._settings.limits)
-            if not isinstance(event, Rejected):
-                self._shard.labels.add(
-                    LateLabel(event.time, event.id, record.partition, record.offset, record.timestamp, event.label)
-                )
-            elif record.partition == self._partition:  # every shard reads it; one speaks
-                result.outcomes["dead_letter"] += 1
-                result.outputs.append(dead_letter(record, event))
+            elif record.topic == PROMOTIONS:
+                if self._shard.promotions and (rejected := self._shard.promotions.hear(record)):
+                    self._speak_of(record, rejected, result)
+            else:
+                self._hear_of_label(record, result)
         return result
 
     def absorbed(self) -> Mapping[tuple[str, int], int]:
@@ -236,8 +229,7 @@ class TransactionProcessor:
     def _take(self, record: Record, result: Result) -> None:
         event = self._checked(record)
         if isinstance(event, Rejected):
-            result.outcomes["dead_letter"] += 1
-            result.outputs.append(dead_letter(record, event))
+            self._reject(record, event, result)
             return
         for label in self._shard.reach(event.time, record.timestamp):
             if outcome := self._shard.learn(label):
@@ -262,11 +254,23 @@ class TransactionProcessor:
         payment = PaymentElsewhere(event.counterparty, event.time, min(event.amount, LARGEST_AMOUNT))
         self._shard.elsewhere.hear(record.partition, record.offset, record.timestamp, event.transaction_id, payment)
 
-    def _hear_of_promotion(self, record: Record, result: Result) -> None:
-        rejected = self._shard.promotions.hear(record) if self._shard.promotions else None
-        if rejected is not None and self._partition == 0:  # every shard reads it; one speaks
-            result.outcomes["dead_letter"] += 1
-            result.outputs.append(dead_letter(record, rejected))
+    def _hear_of_label(self, record: Record, result: Result) -> None:
+        event = decode(LabelEvent, record.value, self._settings.limits)
+        if isinstance(event, Rejected):
+            self._speak_of(record, event, result)
+            return
+        self._shard.labels.add(
+            LateLabel(event.time, event.id, record.partition, record.offset, record.timestamp, event.label)
+        )
+
+    def _speak_of(self, record: Record, rejected: Rejected, result: Result) -> None:
+        """Report what cannot be taken: every shard reads it, and that of the same number speaks."""
+        if record.partition == self._partition:
+            self._reject(record, rejected, result)
+
+    def _reject(self, record: Record, rejected: Rejected, result: Result) -> None:
+        result.outcomes["dead_letter"] += 1
+        result.outputs.append(dead_letter(record, rejected))
 
     def _checked(self, record: Record) -> TransactionEvent | Rejected:
         event = decode(TransactionEvent, record.value, self._settings.limits)
@@ -289,11 +293,11 @@ class TransactionProcessor:
         decision = decide(self._settings.decision, score, amount, shard.classifier.learned[True])
         self._rules.reach(shard.produced_at)
         judged = self._rules.judge(decision, event, score)
-        decision = self._unless_too_many(judged.decision, time, result)
+        wanted = decision if judged is None else judged.decision
+        decision = self._unless_too_many(wanted, time, result)
         trace = None
         if self._settings.traces == "all" or (self._settings.traces == "suspicious" and decision.verdict != "approve"):
-            held = decision is not judged.decision
-            trace = DecisionTrace.of(features, score, self._settings.decision, breaker=held)
+            trace = DecisionTrace.of(features, score, self._thresholds, breaker=decision is not wanted)
         result.outcomes[decision.verdict] += 1
         result.scores.append(score.probability)
         key = event.account.encode()
@@ -303,7 +307,7 @@ class TransactionProcessor:
             decision,
             learned=shard.classifier.learned,
             most=self._settings.contributions,
-            judged=None if judged.hits is NOTHING else (judged, self._rules.versions()),
+            judged=judged,
             contest=None if shard.contest is None or scores is None else (shard.contest, scores),
             shadow_scores=self._settings.shadow_scores,
             trace=trace,

@@ -51,7 +51,6 @@ class Breaker:
     def __init__(self, settings: BreakerSettings, rows: list[Row] | None = None) -> None:
         self._settings = settings
         self._counts = TimeBuckets(settings.window / PARTS, PARTS, rows or [])
-        self.is_open = False
 
     def count(self, t: float, *, declined: bool) -> bool:
         """Count a transaction, and return whether its decline, and all others, are now for people to look at."""
@@ -60,8 +59,7 @@ class Breaker:
             return False
         self._counts.add(t, 1.0 if declined else 0.0)
         totals = self._counts.totals(t, PARTS)
-        self.is_open = totals.events >= self._settings.minimum and totals.sum > share * totals.events
-        return self.is_open
+        return totals.events >= self._settings.minimum and totals.sum > share * totals.events
 
     def snapshot(self) -> list[Row]:
         """Return what has been counted; empty without a breaker."""

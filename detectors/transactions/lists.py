@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Literal, get_args
 
@@ -56,6 +55,3 @@ class Lists:
                 if entry is not None and at < entry.until:
                     found[name][field] = entry.reason
         return found
-
-
-FOREVER = math.inf

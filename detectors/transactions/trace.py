@@ -7,7 +7,6 @@ from array import array
 import msgspec
 
 from detectors.base import SnapshotError
-from detectors.transactions.decision import DecisionSettings
 from detectors.transactions.model import FEATURES, FraudScore, named
 
 FORMAT = 1
@@ -31,11 +30,13 @@ class DecisionTrace(msgspec.Struct, array_like=True, frozen=True):
 
     Examples
     --------
+    >>> from detectors.transactions.decision import DecisionSettings
     >>> score = FraudScore(0.9, 0.01, {"amount": 1.5}, {"amount": 8.0})
-    >>> trace = DecisionTrace.of(array("f", [0.0] * len(FEATURES)).tobytes(), score, DecisionSettings(), breaker=False)
+    >>> features = array("f", [0.0] * len(FEATURES)).tobytes()
+    >>> trace = DecisionTrace.of(features, score, DecisionSettings().model_dump(), breaker=False)
     >>> again = DecisionTrace.decode(trace.encode())
-    >>> again.score(0.9, 0.01).contributions["amount"], again.settings == DecisionSettings().model_dump()
-    (1.5, True)
+    >>> again.score(0.9, 0.01).contributions["amount"], again.settings["review_at"]
+    (1.5, 0.3)
 
     """
 
@@ -46,10 +47,12 @@ class DecisionTrace(msgspec.Struct, array_like=True, frozen=True):
     breaker: bool
 
     @classmethod
-    def of(cls, features: bytes, score: FraudScore, settings: DecisionSettings, *, breaker: bool) -> DecisionTrace:
-        """Return the trace of a decision."""
+    def of(
+        cls, features: bytes, score: FraudScore, settings: dict[str, float | int | None], *, breaker: bool
+    ) -> DecisionTrace:
+        """Return the trace of a decision; ``settings`` are its thresholds as plain values."""
         contributions = [score.contributions.get(name, 0.0) for name in FEATURES]
-        return cls(FORMAT, features, contributions, settings.model_dump(), breaker)
+        return cls(FORMAT, features, contributions, settings, breaker)
 
     def score(self, probability: float, p_value: float) -> FraudScore:
         """Return the score that was given."""

@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from alerts.action import Action
+from alerts.action import Action, ActionState
 from alerts.actions import Run
 from streams.delivery.settings import ActionRunSettings
 from streams.delivery.sink import SinkError, post
@@ -88,7 +88,7 @@ class ActionRunner:
         body = msgspec.json.encode(
             {
                 "action_id": action.action_id,
-                "undo": action.state.value == "undoing",
+                "undo": action.state is ActionState.UNDOING,
                 "incident_id": action.incident_id,
                 "runbook": action.runbook,
                 "step": action.step,
@@ -137,5 +137,5 @@ def _environment(action: Action) -> dict[str, str]:
         "TOCSIN_ACTION_ID": action.action_id,
         "TOCSIN_INCIDENT_ID": action.incident_id,
         "TOCSIN_CAUSE": action.cause,
-        "TOCSIN_UNDO": "1" if action.state.value == "undoing" else "0",
+        "TOCSIN_UNDO": "1" if action.state is ActionState.UNDOING else "0",
     }

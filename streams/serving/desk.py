@@ -49,7 +49,8 @@ class DecisionDesk:
         self._remember = remember
         self._waiting: dict[str, list[asyncio.Future[Answer]]] = {}
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._sent: dict[tuple[int, int], str] = {}
+        self._places: dict[str, tuple[int, int]] = {}
+        self._sent: dict[tuple[int, int] | None, str] = {}
         self._letters: OrderedDict[tuple[int, int], DeadLetter] = OrderedDict()
 
     def known(self, transaction_id: str, now: float) -> DecisionRecord | None:
@@ -73,7 +74,7 @@ class DecisionDesk:
         if others:
             self._waiting[transaction_id] = others
         else:
-            self._sent = {place: id_ for place, id_ in self._sent.items() if id_ != transaction_id}
+            self._sent.pop(self._places.pop(transaction_id, None), None)
 
     def sent(self, transaction_id: str, partition: int, offset: int) -> None:
         """Note where a transaction stands: a dead letter knows only that."""
@@ -81,6 +82,7 @@ class DecisionDesk:
         if letter is not None:  # it was faster than Kafka's acknowledgement
             self._answer(transaction_id, letter)
         elif transaction_id in self._waiting:
+            self._places[transaction_id] = partition, offset
             self._sent[partition, offset] = transaction_id
 
     def decided(self, record: DecisionRecord, now: float) -> None:

@@ -131,13 +131,14 @@ def decision(
     Example:
       tocsin explain decision t-1234
     """
-    from streams.explained_decision import plain  # noqa: PLC0415 - start-up time
+    import msgspec  # noqa: PLC0415 - start-up time
+
     from tocsin.cli.decision_evidence import explained_decision  # noqa: PLC0415 - start-up time
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     found = explained_decision(load_configuration(config).kafka, id_, seconds(since))
     if json_:
-        print_json(plain(found))
+        print_json(msgspec.to_builtins(found))
         return
     for line in _decision_lines(found):
         print_line(line)
