@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 import aiohttp
 import structlog
@@ -25,8 +24,8 @@ from streams.delivery.sink import Sink
 from streams.delivery.webhook import WebhookSink
 from streams.health import HealthServer
 from streams.lease import LeaseLostError
-from streams.logs import configure_logging
 from streams.settings import EngineSettings
+from streams.stopping import run_until_stopped
 
 log = structlog.get_logger(__name__)
 
@@ -52,9 +51,7 @@ def run_notifier(engine: EngineSettings, settings: NotifySettings, incidents: In
         0 after a clean stop, 1 after a failure.
 
     """
-    configure_logging(engine.log)
-    with asyncio.Runner() as runner:
-        return runner.run(_run(engine, settings, incidents))
+    return run_until_stopped(engine.log, lambda stopping: _run(engine, settings, incidents, stopping))
 
 
 def check_services(settings: NotifySettings) -> None:
@@ -97,12 +94,10 @@ def make_sinks(settings: NotifySettings, session: aiohttp.ClientSession) -> dict
     return found
 
 
-async def _run(engine: EngineSettings, settings: NotifySettings, incidents: IncidentSettings) -> int:
+async def _run(
+    engine: EngineSettings, settings: NotifySettings, incidents: IncidentSettings, stopping: asyncio.Event
+) -> int:
     kafka = engine.kafka
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
     try:
         topics = [sink.topic for receiver in settings.receivers for sink in receiver.kafka]
         await prepare(kafka, [*topics, "actions"] if settings.actions.enabled else topics)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import AsyncIterator
 
 import structlog
@@ -12,12 +11,12 @@ from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from streams.health import HealthServer
-from streams.logs import configure_logging
 from streams.schemas import EventLimits
 from streams.serving.gateway import Gateway
 from streams.serving.server import DecisionServer
 from streams.serving.settings import ServeSettings
 from streams.settings import EngineSettings
+from streams.stopping import run_until_stopped
 from streams.traces import program
 
 log = structlog.get_logger(__name__)
@@ -44,15 +43,10 @@ def run_server(engine: EngineSettings, settings: ServeSettings, limits: EventLim
         0 after a clean stop, 1 after a failure.
 
     """
-    configure_logging(engine.log)
-    with asyncio.Runner() as runner:
-        return runner.run(_run(engine, settings, limits))
+    return run_until_stopped(engine.log, lambda stopping: _run(engine, settings, limits, stopping))
 
 
-async def _run(engine: EngineSettings, settings: ServeSettings, limits: EventLimits) -> int:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+async def _run(engine: EngineSettings, settings: ServeSettings, limits: EventLimits, stopping: asyncio.Event) -> int:
     serving = Serving(engine, settings, limits)
     health = HealthServer(engine.http, lambda: None, serving.unready, lambda: None)
     try:
