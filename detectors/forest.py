@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,10 @@ GROWTH = np.dtype([("counter", "<i8"), ("window", "<i8"), ("first_window", "?"),
 class Forest:
     """What ``MinMaxScaler() | HalfSpaceTrees()`` of River does, with the same scores to the last bit.
 
-    River grows the trees, from its own random numbers, at the first event. Then they are arrays: a tenth of the memory,
-    and an event costs 2 µs instead of 25. Trees are complete, so the children of node ``i`` are ``2 i + 1`` and
-    ``2 i + 2``. Values that the first event did not have are in no tree, and change no score.
+    River grows the trees, from its own random numbers, at the first event; what one seed grows for the same values is
+    grown once, and all forests of it share where their trees split. Then they are arrays: a tenth of the memory, and an
+    event costs 2 µs instead of 25. Trees are complete, so the children of node ``i`` are ``2 i + 1`` and ``2 i + 2``.
+    Values that the first event did not have are in no tree, and change no score.
 
     Parameters
     ----------
@@ -97,29 +99,27 @@ class Forest:
 
     def _grow(self, x: Mapping[str, float]) -> float:
         model = self._model
-        if model is not None:
+        if model is None:
+            return 0.0
+        forest = _forest_of(model)
+        if forest.seed is None:  # no two forests are alike
             model.learn_one(dict(x))
             self._take_over(model)
-        return 0.0
+            return 0.0
+        limits = tuple((name, tuple(forest.limits[name])) for name in sorted(x))
+        features, branches = _splits_of_seed(forest.seed, forest.n_trees, forest.height, limits)
+        ranges = np.array([(np.inf, -np.inf)] * len(features), RANGE)
+        self._hold(features, _growth_of(forest), ranges, branches, np.zeros((forest.n_trees, _size(forest)), NODE))
+        self._model = None
+        return self._process(x, learn=True)
 
     def _take_over(self, model: Pipeline) -> None:
         """Take all that a pipeline has learned."""
         scaler, forest = model.steps.values()
-        features = sorted({branch.feature for branch in branches_of(forest)})
-        places = {name: place for place, name in enumerate(features)}
-        size = 2 ** (forest.height + 1) - 1
-        branches, nodes = np.zeros((forest.n_trees, size // 2), BRANCH), np.zeros((forest.n_trees, size), NODE)
-        for tree, root in enumerate(forest.trees):
-            level = [root]
-            for node in level:  # which grows meanwhile: breadth first
-                if type(node) is PaddedBranch:
-                    level += node.children
-            nodes[tree] = [(node.l_mass, node.r_mass) for node in level]
-            branches[tree] = [(places[node.feature], node.threshold) for node in level[: size // 2]]
-        growth = np.zeros(1, GROWTH)
-        growth[0] = forest.counter, forest.window_size, forest._first_window, forest._max_score
+        features, branches = _splits(forest)
+        nodes = np.array([[(node.l_mass, node.r_mass) for node in _by_breadth(tree)] for tree in forest.trees], NODE)
         ranges = np.array([(scaler.min[name].get(), scaler.max[name].get()) for name in features], RANGE)
-        self._hold(features, growth, ranges, branches, nodes)
+        self._hold(features, _growth_of(forest), ranges, branches, nodes)
         self._model = None
 
     def _hold(
@@ -150,6 +150,41 @@ class Forest:
 def _forest_of(model: Pipeline) -> HalfSpaceTrees:
     _, forest = model.steps.values()
     return forest
+
+
+@lru_cache(maxsize=64)
+def _splits_of_seed(
+    seed: int, trees: int, height: int, limits: tuple[tuple[str, tuple[float, ...]], ...]
+) -> tuple[list[str], NDArray[np.void]]:
+    """Return what River grows from a seed for values within limits: which of them the trees split by, and where."""
+    forest = HalfSpaceTrees(n_trees=trees, height=height, limits=dict(limits), seed=seed)
+    forest.learn_one({name: 0.0 for name, _ in limits})
+    return _splits(forest)
+
+
+def _splits(forest: HalfSpaceTrees) -> tuple[list[str], NDArray[np.void]]:
+    features = sorted({branch.feature for branch in branches_of(forest)})
+    places = {name: place for place, name in enumerate(features)}
+    inner = _size(forest) // 2
+    splits = [[(places[node.feature], node.threshold) for node in _by_breadth(tree)[:inner]] for tree in forest.trees]
+    return features, np.array(splits, BRANCH).reshape(forest.n_trees, inner)
+
+
+def _growth_of(forest: HalfSpaceTrees) -> NDArray[np.void]:
+    growth = (forest.counter, forest.window_size, forest._first_window, forest._max_score)
+    return np.array([growth], GROWTH)
+
+
+def _size(forest: HalfSpaceTrees) -> int:
+    return int(2 ** (forest.height + 1) - 1)
+
+
+def _by_breadth(tree: Any) -> list[Any]:
+    nodes = [tree]
+    for node in nodes:  # which grow meanwhile
+        if type(node) is PaddedBranch:
+            nodes += node.children
+    return nodes
 
 
 @compiled

@@ -52,6 +52,21 @@ def test_it_scores_as_river_does(seed: int) -> None:
         theirs.learn_one(x)
 
 
+def test_forests_of_one_seed_learn_each_for_itself() -> None:
+    parameters = {"n_trees": 4, "height": 5, "window_size": 20, "seed": 3}
+    pairs = [(Forest(river(**parameters)), river(**parameters)) for _ in range(3)]
+    for together in zip(*(events(seed, 200) for seed in (1, 4, 5)), strict=True):
+        for (ours, theirs), x in zip(pairs, together, strict=True):
+            assert ours.process_one(x) == theirs.score_one(x)
+            theirs.learn_one(x)
+
+
+def test_forests_without_a_seed_are_each_another() -> None:
+    forests = [Forest(river(n_trees=4, height=5, window_size=20)) for _ in range(2)]
+    scores = [[forest.process_one(x) for x in events(1, 200)] for forest in forests]
+    assert scores[0] != scores[1]
+
+
 def test_it_goes_on_as_river_does_after_a_snapshot_of_either() -> None:
     parameters = {"n_trees": 4, "height": 5, "window_size": 20, "seed": 3}
     ours, theirs = Forest(river(**parameters)), river(**parameters)
