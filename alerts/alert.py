@@ -129,7 +129,7 @@ class PolicyReference(BaseModel):
         return f"{self.name}@{self.version}"
 
 
-What = Literal["state", "severity", "comment", "assignee", "reminder", "escalation"]
+What = Literal["state", "severity", "correction", "comment", "assignee", "reminder", "escalation"]
 
 
 class Transition(BaseModel):
@@ -148,7 +148,10 @@ class Transition(BaseModel):
     at: Time = Field(description="Event time; of what a person did, the time at which it was said")
     what: What = Field("state", description="What has changed")
     by: str | None = Field(None, description="Who did it; null if it follows from the events")
-    note: str | None = Field(None, description="The new severity, assignee, number of reminders or level; a comment")
+    note: str | None = Field(
+        None,
+        description="The new severity, assignee, number of reminders or level; a comment; why, if it was corrected",
+    )
 
     @property
     def sentence(self) -> str:

@@ -96,14 +96,14 @@ def followed(alert: Alert, signal: SignalScore, score: Score) -> Alert:
     return alert.model_copy(update=evidence(signal, score) | {"anomaly_score": highest})
 
 
-def changed(alert: Alert, state: State, severity: Severity, at: float) -> Alert:
-    """Return the next version of an alert: in another state, more severe, or both."""
+def changed(alert: Alert, state: State, severity: Severity, at: float, note: str | None = None) -> Alert:
+    """Return the next version of an alert: in another state, for which a note may say why, more severe, or both."""
     update: dict[str, object] = {"state": state, "severity": severity}
     steps = []
     if severity is not alert.severity:
         steps.append(Transition(state=state, at=at, what="severity", note=severity.value))
     if state is not alert.state:
-        steps.append(Transition(state=state, at=at))
+        steps.append(Transition(state=state, at=at, note=note))
         if state is State.FIRING:
             update |= {"fired_at": at, "waiting_since": at}
         elif state.over:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from alerts.held import HeldBack
 from alerts.onset import Onset
 from alerts.policies import RANGE, Ruling
 from alerts.policy import Policy, Thresholds
+from alerts.second_look import looked_at_again
 from alerts.signature import NOTEWORTHY_P, Signature, of_signal, of_silence
 from alerts.step import NOTHING, Step
 from alerts.trace import Trace, Witness
@@ -150,6 +151,37 @@ class Lifecycle:
         if self._feedback is not None and p_value <= NOTEWORTHY_P:
             self._feedback.saw(t, event_id, score, {kind: self._kinds[kind].began for kind in self._concerned(score)})
         return step
+
+    def reconsider(self, scores: Sequence[tuple[float, Score]]) -> tuple[Alert, ...]:
+        """Look again at the alerts that began among events which were scored again, since some came late.
+
+        Parameters
+        ----------
+        scores
+            What is now said of the newest events, with their times, epoch seconds.
+
+        Returns
+        -------
+        tuple of alerts.alert.Alert
+            Alerts that have been corrected or retracted. Those that labels or valid ranges raised stay as they are.
+
+        """
+        changes: list[Alert] = []
+        for kind, alert in sorted(self._alerts.items()):
+            began = self._kinds[kind].began
+            if kind in (SILENCE, RANGE) or alert.feedback or not scores or scores[0][0] > began:
+                continue
+            since = min(began, alert.started_at)
+            told = [score for time, score in scores if time >= since]
+            if self._feedback is not None:
+                told = [one.score if (one := self._feedback.weigh(score)) else score for score in told]
+            after = looked_at_again(alert, told, self._ruling, self._now)
+            if after is not None:
+                self._put(kind, after, changes)
+                if after.state.over:
+                    del self._alerts[kind]
+                    self._held.release(kind)
+        return tuple(changes)
 
     def ids(self) -> Iterator[str]:
         """Return every id by which a label may find something here."""

@@ -22,6 +22,7 @@ PHRASES = {
     "joint": "is {value} where the other values make {expected} likely",
 }
 
+LATE = "Retracted: with events that came late, nothing is unusual."
 EXPIRED = "Expired: the source has sent nothing for so long that it is forgotten."
 
 
@@ -49,7 +50,8 @@ def summarise(alert: Alert) -> str:
     how = f"({alert.kind}; {odds(alert.p_value)} normal events look like this)"
     if alert.kind == "range":
         how = f"({_valid(value)})" if value else "(range)"
-    more = f"{' ' if alert.feedback else ''}{_because(alert)}{f' {EXPIRED}' if alert.expired else ''}"
+    late = f" {LATE}" if alert.state == "retracted" and not alert.feedback else ""
+    more = f"{' ' if alert.feedback else ''}{_because(alert)}{late}{f' {EXPIRED}' if alert.expired else ''}"
     return f"{said}{since}{until} {how}.{more}"
 
 

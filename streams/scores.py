@@ -83,6 +83,9 @@ class ScoreRecord(msgspec.Struct, omit_defaults=True):
     feedback
         What labels on like events did here: ``effect`` is ``held`` if the signal counts as normal, ``raised`` if it
         counts as worth an alert; ``summary`` says so in a sentence.
+    rescored
+        How many events that had come before it, but are of later times, were scored again, since it came late; left
+        out if none were.
     trace
         Where something was to be decided, what the decision rested on: ``tocsin explain`` reads it. Left out where all
         was normal, and while an alert just goes on.
@@ -105,6 +108,7 @@ class ScoreRecord(msgspec.Struct, omit_defaults=True):
     held: str | None = None
     feedback: list[FeedbackRecord] = []
     windows: tuple[str, ...] = ()
+    rescored: int = 0
     trace: TraceRecord | None = None
 
 
@@ -149,6 +153,7 @@ def score_output(
     step: Step,
     model: Model,
     prior: int | None = None,
+    rescored: int = 0,
 ) -> Output:
     """Return the score of an event, to be published."""
     value = ScoreRecord(
@@ -171,6 +176,7 @@ def score_output(
         step.held,
         [FeedbackRecord(f.effect, f.label, f.by, iso(f.at), f.kind, f.name, f.sentence) for f in step.feedback],
         step.windows,
+        rescored,
         model.traced(step),
     )
     return Output("scores", source.encode(), msgspec.json.encode(value), TYPE, record)

@@ -10,6 +10,7 @@ from alerts.feedback import Feedback
 from alerts.lifecycle import Lifecycle
 from alerts.policies import Ruling
 from detectors.base import Detector
+from streams.late_events import PastState, RecentPast, Scored
 from streams.peers import Learned
 from streams.source_labels import WaitingLabel
 
@@ -43,6 +44,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     tolerates: float | None = None
     is_silent: bool = False
     commanded: int = -1
+    past: PastState | None = None
 
 
 class Heard(msgspec.Struct, array_like=True):
@@ -81,6 +83,8 @@ class Source:
         Number of events at which its peers are told what it has learned.
     find_policy
         Puts it under the policy in force at a time of production; called with a restored state's.
+    past
+        What its detector has learned of late, for events that come late; ``None`` scores all as they come.
 
     Attributes
     ----------
@@ -105,7 +109,7 @@ class Source:
 
     __slots__ = (
         *("_find_policy", "commanded", "detector", "era", "event_ids", "events", "heard", "labels", "lifecycle"),
-        *("name", "newest", "offset", "prior", "tells_peers_at"),
+        *("name", "newest", "offset", "past", "prior", "tells_peers_at"),
     )
 
     def __init__(
@@ -115,9 +119,10 @@ class Source:
         lifecycle: Lifecycle,
         tells_peers_at: int,
         find_policy: Callable[[Source, float], None] | None = None,
+        past: RecentPast | None = None,
     ) -> None:
         self.name, self.detector, self.lifecycle = name, detector, lifecycle
-        self._find_policy = find_policy
+        self._find_policy, self.past = find_policy, past
         self.era: object = None
         self.offset = -1
         self.newest = float("-inf")
@@ -143,6 +148,12 @@ class Source:
     def govern(self, ruling: Ruling) -> None:
         """Let another policy count from now on."""
         self.lifecycle.govern(ruling)
+
+    def score(self, x: dict[str, float], t: float, *, frozen: bool) -> Scored:
+        """Let the detector score an event and learn it, or only watch it if ``frozen``."""
+        if self.past is not None:
+            return self.past.score(self.detector, x, t, frozen=frozen)
+        return Scored(self.detector.watch_one(x, t) if frozen else self.detector.process_one(x, t))
 
     def ids(self) -> Iterator[str]:
         """Return the ids by which a label may find something here."""
@@ -177,6 +188,7 @@ class Source:
                 self.tolerates,
                 self.is_silent,
                 self.commanded,
+                None if self.past is None else self.past.snapshot(),
             )
         )
 
@@ -194,6 +206,8 @@ class Source:
         self.offset, self.newest, self.heard = snapshot.offset, snapshot.newest, snapshot.heard
         self.event_ids, self.events, self.labels = snapshot.event_ids, snapshot.events, snapshot.labels
         self.commanded = snapshot.commanded
+        if self.past is not None and snapshot.past is not None:
+            self.past.restore(snapshot.past)
         self.prior, self.tells_peers_at = snapshot.prior, snapshot.tells_peers_at
         self.detector.restore(snapshot.detector)
         if self._find_policy is not None:  # before its alerts, whose budget is the policy's

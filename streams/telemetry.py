@@ -15,11 +15,11 @@ from alerts.policy import Policy
 from alerts.signature import NOTEWORTHY_P
 from detectors.base import Detector
 from detectors.registry import DetectorSettings
-from detectors.score import Score
 from streams.across_sources import AcrossSources
 from streams.codec import Reason, Rejected, misplaced, mistimed
 from streams.dead_letters import dead_letter
 from streams.kept_states import KeptStates
+from streams.late_events import LateSettings, RecentPast, Scored
 from streams.peers import PeerSettings
 from streams.policy_book import CHANGES, PolicyBook
 from streams.policy_book import TOPIC as POLICIES
@@ -46,7 +46,7 @@ USUALLY_NEAR = 60.0
 """Seconds from the time in a label within which an event is meant, while no gap is known to be usual."""
 
 OUTCOMES = (
-    *("scored", "duplicate", "dead_letter", "replayed"),
+    *("scored", "rescored", "duplicate", "dead_letter", "replayed"),
     *("label_learned", "label_repeated", "label_unmatched"),
     *("command_done", "command_without_effect"),
 )
@@ -62,6 +62,7 @@ class TelemetrySettings(Settings):
     anomalous_p: float = Field(0.01, gt=0, le=1, description="p-value at or below which a score counts as anomalous.")
     sample: float = Field(0.01, gt=0, le=1, description="Share of scores published with `scores: sample`.")
     peers: PeerSettings = Field(default_factory=PeerSettings, description="How new sources begin.")
+    late: LateSettings = Field(default_factory=LateSettings, description="What is done with events that come late.")
     min_silence: float = Field(
         10.0, ge=0, description="Seconds without an event that never count as silence, however busy the source."
     )
@@ -77,7 +78,7 @@ class _Taken(NamedTuple):
     """An event that has been taken in, whose alerts are to be followed; its source may be further by then.
 
     ``newest`` is the time of the newest event before it, ``heard`` the latest time of production including its own.
-    ``silent_after`` is what the detector called silence before it, and ``score`` what it said, ``None`` if it failed.
+    ``silent_after`` is what the detector called silence before it, and ``scored`` what it said, ``None`` if it failed.
     """
 
     source: Source
@@ -87,7 +88,7 @@ class _Taken(NamedTuple):
     newest: float
     heard: float
     silent_after: float | None
-    score: Score | None
+    scored: Scored | None
 
 
 class TelemetryProcessor:
@@ -228,7 +229,8 @@ class TelemetryProcessor:
         beneath = self._policies.beneath
         lifecycle = Lifecycle(STREAM, name, beneath, Feedback(STREAM, name), self._across.allowance)
         after_events = self._settings.peers.after_events
-        return Source(name, self._make_detector(), lifecycle, after_events, self._policies.govern)
+        past = RecentPast(self._settings.late) if self._settings.late.rescore_within else None
+        return Source(name, self._make_detector(), lifecycle, after_events, self._policies.govern, past)
 
     def _restored(self, name: str, state: bytes) -> Source:
         source = self._new_source(name)
@@ -318,9 +320,8 @@ class TelemetryProcessor:
         if not source.events:
             self._across.welcome(source, event, self._make_detector)
         frozen = self._policies.freezes and self._policies.ruling(source.name, heard).is_frozen(time)
-        take = source.detector.watch_one if frozen else source.detector.process_one
         try:
-            score = take(event.values, time)
+            scored = source.score(event.values, time, frozen=frozen)
         except Exception as error:
             refused = Rejected(Reason.DETECTOR_ERROR, f"the detector failed: {type(error).__name__}: {error}")
             self._reject(record, refused, result)
@@ -332,7 +333,7 @@ class TelemetryProcessor:
         if source.events >= source.tells_peers_at:
             self._across.hear(source, record.offset, event)
         result.outcomes["scored"] += 1
-        return _Taken(source, record, event, time, newest, heard, silent_after, score)
+        return _Taken(source, record, event, time, newest, heard, silent_after, scored)
 
     def _follow(self, offset: int, taken: _Taken | None, result: Result) -> None:
         """Follow a source's alerts, in the order of the records: they share the stream's budget."""
@@ -341,18 +342,27 @@ class TelemetryProcessor:
         if taken is None:
             self._across.replay(offset)
             return
-        source, record, event, time, score = taken.source, taken.record, taken.event, taken.time, taken.score
+        source = taken.source
         if source.labels:
             self._learn_labels(taken, result)
-        if source.lifecycle.is_silent or (taken.silent_after is not None and time - taken.newest > taken.silent_after):
+        if source.lifecycle.is_silent or (
+            taken.silent_after is not None and taken.time - taken.newest > taken.silent_after
+        ):
             self._end_silence(taken, result)
         elif self._commands.waiting:
-            self._obey(source, taken.heard, record, result)
-        if score is None:
-            return
+            self._obey(source, taken.heard, taken.record, result)
+        if taken.scored is not None:
+            self._judge(taken, taken.scored, result)
+
+    def _judge(self, taken: _Taken, scored: Scored, result: Result) -> None:
+        """Let the alerts begin, go on and end by what was said of an event, and of those scored again because of it."""
+        source, record, event, score = taken.source, taken.record, taken.event, scored.score
         if self._policies.applied:  # of a silence before this event decided those before it
             self._policies.govern(source, taken.heard)
-        step = source.lifecycle.step(time, score, event.event_id, event.values)
+        if scored.later:
+            self._publish(source, source.lifecycle.reconsider(scored.again), record, result)
+            result.outcomes["rescored"] += scored.later
+        step = source.lifecycle.step(taken.time, score, event.event_id, event.values)
         if event.event_id is not None and score.p_value <= NOTEWORTHY_P:
             self._labels.appeared(source, (event.event_id,))
         result.scores.append(score.anomaly_score)
@@ -360,8 +370,9 @@ class TelemetryProcessor:
             result.held.update(step.newly_held)
         if self._sink is not None:
             self._sink(record, score, step)
-        elif self._choice.takes(source.name, record, score, step):
-            result.outputs.append(score_output(source.name, record, event, score, step, self._model, source.prior))
+        elif scored.later or self._choice.takes(source.name, record, score, step):
+            told = score_output(source.name, record, event, score, step, self._model, source.prior, scored.later)
+            result.outputs.append(told)
         if step.changes:
             self._publish(source, step.changes, record, result)
 

@@ -149,9 +149,11 @@ verdicts = st.lists(
     st.tuples(
         st.dictionaries(st.sampled_from(KINDS), st.floats(1e-12, 1.0), max_size=3),
         st.floats(-5.0, 100.0),
+        st.none() | st.lists(st.dictionaries(st.sampled_from(KINDS), st.floats(1e-12, 1.0), max_size=2), max_size=4),
     ),
     max_size=60,
 )
+"""Of each event its signals, the seconds since the one before, and what is said of the newest ones if it came late."""
 
 
 def scored(signals: dict[str, float]) -> Score:
@@ -160,10 +162,15 @@ def scored(signals: dict[str, float]) -> Score:
     return Score(p_value, 1.0 - p_value**0.25, tuple(found))
 
 
-def changes_of(life: Lifecycle, events: list[tuple[dict[str, float], float]], t: float = 0.0) -> list[Alert]:
+Event = tuple[dict[str, float], float, list[dict[str, float]] | None]
+
+
+def changes_of(life: Lifecycle, events: list[Event], t: float = 0.0) -> list[Alert]:
     changes: list[Alert] = []
-    for signals, gap in events:
+    for signals, gap, again in events:
         t += gap
+        if again is not None:
+            changes.extend(life.reconsider([(t - 30.0 + 10 * i, scored(said)) for i, said in enumerate(again)]))
         changes.extend(life.step(t, scored(signals)).changes)
     return changes
 
@@ -177,6 +184,7 @@ def test_every_alert_lives_in_order(events):
         assert [alert.version for alert in life] == list(range(1, len(life) + 1))
         assert all(before.updated_at <= after.updated_at for before, after in itertools.pairwise(life))
         assert not any(alert.state.over for alert in life[:-1])
+        assert all(alert.history[-1].state is alert.state for alert in life)
         assert [State.PENDING, State.FIRING].index(life[0].state) == 0
 
 
