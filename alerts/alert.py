@@ -53,16 +53,16 @@ class State(StrEnum):
 
 
 class Severity(StrEnum):
-    """How much an alert matters, least first."""
+    """How much an alert matters, least first: its rank is 0 for info, 2 for critical."""
+
+    rank: int
 
     INFO = "info"
     WARNING = "warning"
     CRITICAL = "critical"
 
-    @property
-    def rank(self) -> int:
-        """0 for info, 2 for critical."""
-        return list(Severity).index(self)
+    def __init__(self, _: str) -> None:
+        self.rank = len(type(self).__members__)
 
 
 class AlertValue(BaseModel):

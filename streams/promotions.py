@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
 
 import msgspec
@@ -10,7 +9,7 @@ import msgspec
 from streams.codec import Reason, Rejected, decode
 from streams.processor import Record
 from streams.schemas import EventLimits, PromotionEvent
-from streams.settling import counts_after
+from streams.settling import Unsettled, counts_after
 
 TOPIC = "promotions"
 
@@ -51,7 +50,7 @@ class Promotions:
 
     def __init__(self, models: list[str], limits: EventLimits, waiting: list[Said] | None = None) -> None:
         self._models, self._limits = models, limits
-        self._waiting = list(waiting or ())
+        self._waiting = Unsettled(waiting or ())
 
     def hear(self, record: Record) -> Rejected | None:
         """Take in a record of the topic, or return why it cannot be taken."""
@@ -62,14 +61,13 @@ class Promotions:
             there = ", ".join(self._models)
             return Rejected(Reason.OUT_OF_RANGE, f"model: there is no model {event.model!r} (there are: {there})")
         after = counts_after(record.timestamp)
-        heapq.heappush(self._waiting, Said(after, record.offset, event.model, event.by, event.reason))
+        self._waiting.add(Said(after, record.offset, event.model, event.by, event.reason))
         return None
 
     def due(self, produced_at: float) -> Iterator[Said]:
         """Give out what counts for a transaction produced at a time, in the order in which it was said."""
-        while self._waiting and self._waiting[0].counts_after < produced_at:
-            yield heapq.heappop(self._waiting)
+        return self._waiting.due(produced_at)
 
     def waiting(self) -> list[Said]:
         """Return what is held back."""
-        return sorted(self._waiting)
+        return self._waiting.waiting()

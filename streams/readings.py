@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from streams.codec import Rejected, decode
 from streams.schemas import EventLimits, TelemetryEvent
 
-LATEST_SECONDS = 20_000_000_000
-"""Whole numbers up to this are epoch seconds, whatever the schema makes of larger ones."""
+LATEST_SECONDS, LATEST_MILLISECONDS = 20_000_000_000, 253_402_300_799_999
+"""Whole numbers up to the first are epoch seconds, then up to the second (the year 9999) milliseconds."""
 
 LONGEST_NAME = 256
 MOST_KNOWN = 10_000
@@ -150,6 +150,8 @@ def _is_name(name: str) -> bool:
 def _epoch(timestamp: str | int) -> float | None:
     """Return epoch seconds where all that read such a time agree; ``None`` elsewhere."""
     if isinstance(timestamp, int):
+        if LATEST_SECONDS < timestamp <= LATEST_MILLISECONDS:
+            return timestamp / 1000
         return float(timestamp) if 0 <= timestamp <= LATEST_SECONDS else None
     if len(timestamp) not in _LENGTHS or timestamp[-1] != "Z" or not timestamp.isascii():
         return None

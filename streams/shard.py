@@ -9,6 +9,7 @@ from itertools import chain
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from alerts.alert import Alert
 from alerts.lifecycle import Lifecycle
 from alerts.policy import Policy
 from detectors.transactions import (
@@ -27,6 +28,7 @@ from detectors.transactions.classifier import AdditiveLogisticRegression
 from detectors.transactions.contest import DEFAULT, Scores
 from detectors.transactions.snapshots import decode_state
 from detectors.transactions.windows import Row
+from streams.account_commands import AccountCommands, SaidOfAlert
 from streams.atomic_states import AtomicStates, Change
 from streams.awaiting_labels import Awaiting, AwaitingLabels
 from streams.elsewhere import ElsewhereState, PaymentElsewhere, PaymentsElsewhere
@@ -121,6 +123,7 @@ class _ShardState(msgspec.Struct, array_like=True, frozen=True):
     model: bytes
     contest: _ContestState | None = None
     breaker: list[Row] = []
+    commands: list[SaidOfAlert] = []
 
 
 class Shard:
@@ -172,6 +175,7 @@ class Shard:
             labels.wait_seconds, labels.wait_limit, self._states, saved.elsewhere if saved else None
         )
         self.labels = LateLabels()
+        self.commands = AccountCommands(saved.commands if saved else None)
         self.model = FraudModel(model)
         self.breaker = Breaker(breaker or BreakerSettings(), saved.breaker if saved else None)
         self.contest: Contest | None = None
@@ -183,7 +187,7 @@ class Shard:
         self._restore(saved)
         if challenge is not None:
             self._contest(challenge, saved)
-        self._covered = (self.offset, dict(self.absorbed))
+        self._covered = self._reached()
 
     def reach(self, event_time: float, produced_at: float) -> Iterator[LateLabel]:
         """Note how far the transactions have come, do what people said by then, and give out the labels due by then."""
@@ -224,6 +228,25 @@ class Shard:
         self.awaiting.settle(label.id, label=label.label)
         return "label_corrected" if corrected else "label_learned"
 
+    def commanded(self, produced_at: float) -> Iterator[tuple[Account, tuple[Alert, ...]]]:
+        """Do what people said to alerts of accounts, as far as it counts for what is produced at a time.
+
+        Yields
+        ------
+        tuple
+            Each account that is here, and its alert as it is now; nothing if it was over, or the command changed
+            nothing.
+
+        """
+        for said in self.commands.due(produced_at):
+            account = self.accounts.find(said.account)
+            if account is None:
+                continue
+            changes = account.alerts.command(said.command)
+            if changes:
+                self.accounts.change(said.account)
+            yield account, changes
+
     def expire(self) -> int:
         """Give up what has waited too long for a label, and return how many of the shard's own never got one."""
         self.elsewhere.expire(self.event_time)
@@ -252,7 +275,7 @@ class Shard:
 
     def changes(self) -> Iterable[tuple[str, bytes | None]]:
         """Return the states that have changed since the last call, in the order in which to store them."""
-        covered = (self.offset, dict(self.absorbed))
+        covered = self._reached()
         if covered == self._covered:
             return []
         self._covered = covered
@@ -268,6 +291,7 @@ class Shard:
             self.model.snapshot(),
             self._contest_state(),
             self.breaker.snapshot(),
+            self.commands.waiting(),
         )
         changed = chain(
             self._with_before(ACCOUNT, self.accounts.changes()),
@@ -287,6 +311,9 @@ class Shard:
         self._states.was_stored()
         share = down_to / max(self.kept_bytes(), 1)
         return sum(kept.put_away(int(share * kept.bytes)) for kept in (self.accounts, self.counterparties))
+
+    def _reached(self) -> tuple[object, ...]:
+        return self.offset, dict(self.absorbed), self.commands.taken
 
     def _with_before(self, prefix: str, changes: Iterable[tuple[str, bytes | None]]) -> Iterator[Change]:
         for name, state in changes:

@@ -37,6 +37,7 @@ from streams.rule_book import LISTS, RULES, RuleBook
 from streams.schemas import EventLimits, LabelEvent, Name, TransactionEvent
 from streams.settings import Settings
 from streams.shard import STREAM, Account, Challenge, LabelSettings, Shard
+from streams.source_commands import TOPIC as COMMANDS
 
 LARGEST_AMOUNT = 1e15
 """Amounts beyond count as this much: nobody pays it, and sums stay exact enough."""
@@ -45,6 +46,7 @@ KIND = "fraud"
 OUTCOMES = (
     *("approve", "review", "decline", "breaker", "duplicate", "dead_letter", "replayed"),
     *("label_learned", "label_corrected", "label_repeated", "label_missed"),
+    *("command_done", "command_without_effect"),
 )
 
 FRAUD_POLICY = Policy(
@@ -155,7 +157,7 @@ class TransactionProcessor:
         across = (STREAM,) if settings.labels.across_partitions else ()
         promotions = (PROMOTIONS,) if settings.challengers else ()
         rules = (RULES, LISTS) if settings.rules else ()
-        self.broadcasts = ("labels", *across, *promotions, *rules)
+        self.broadcasts = ("labels", COMMANDS, *across, *promotions, *rules)
         self._rules = RuleBook()
         self._partition = partition
         self._shard = Shard(
@@ -180,7 +182,7 @@ class TransactionProcessor:
         return result
 
     def absorb(self, records: Sequence[Record]) -> Result:
-        """Take in labels, payments of other partitions and promotions; they count once the transactions reach them."""
+        """Take in labels, commands, payments of other partitions and promotions: they count once they are reached."""
         result = Result()
         of_rules: list[Record] = []
         others: list[Record] = []
@@ -194,6 +196,8 @@ class TransactionProcessor:
             elif record.topic == PROMOTIONS:
                 if self._shard.promotions and (rejected := self._shard.promotions.hear(record)):
                     self._speak_of(record, rejected, result)
+            elif record.topic == COMMANDS:
+                self._shard.commands.hear(record, self._settings.limits)
             else:
                 self._hear_of_label(record, result)
         return result
@@ -203,10 +207,11 @@ class TransactionProcessor:
         return {**self._shard.absorbed, **self._rules.absorbed}
 
     def tick(self, now: float) -> Result:
-        """Forget some of the accounts and counterparties that have been silent for too long, by event time."""
+        """Forget some of the accounts and counterparties that have been silent for too long, and obey commands."""
         result = Result()
+        cause = Record(STREAM, self._partition, self._shard.offset, self._shard.produced_at, None, None)
+        self._obey(now, cause, result)
         for account in self._shard.forget():
-            cause = Record(STREAM, self._partition, self._shard.offset, self._shard.produced_at, None, None)
             self._end_forgotten(account, cause, result)
         return result
 
@@ -234,6 +239,7 @@ class TransactionProcessor:
         for label in self._shard.reach(event.time, record.timestamp):
             if outcome := self._shard.learn(label):
                 result.outcomes[outcome] += 1
+        self._obey(self._shard.produced_at, record, result)
         if self._shard.contest is not None:
             result.outputs += [told(one, self._partition, record) for one in self._shard.contest.news()]
         if missed := self._shard.expire():
@@ -337,6 +343,11 @@ class TransactionProcessor:
         ended = account.alerts.expire(self._settings.forget_after or 0.0)
         self._publish([_told(alert, account.suspicion) for alert in ended], cause, result)
         result.forgotten += 1
+
+    def _obey(self, now: float, cause: Record, result: Result) -> None:
+        for account, changes in self._shard.commanded(now):
+            result.outcomes["command_done" if changes else "command_without_effect"] += 1
+            self._publish([_told(alert, account.suspicion) for alert in changes], cause, result)
 
     def _publish(self, alerts: Iterable[Alert], cause: Record, result: Result) -> None:
         for alert in alerts:

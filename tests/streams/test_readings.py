@@ -37,6 +37,8 @@ TIMES = (
     1767323045123,
     20_000_000_000,
     20_000_000_001,
+    253_402_300_799_999,
+    253_402_300_800_000,
     10**30,
     True,
     None,
@@ -66,7 +68,7 @@ def quickly(value: bytes) -> Any:
 
 @given(
     source=NAMES,
-    timestamp=st.sampled_from(TIMES),
+    timestamp=st.sampled_from(TIMES) | st.integers(20_000_000_000, 300_000_000_000_000),
     values=st.dictionaries(NAMES, NUMBERS, max_size=3),
     more=st.fixed_dictionaries(
         {},

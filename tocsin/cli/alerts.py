@@ -173,8 +173,6 @@ def _say(order: str, id_: str, by: str | None, config: Any, *, as_json: bool, **
 
 def _refusal(alert: Alert, order: str) -> str | None:
     """Say why an alert cannot take a command now."""
-    if alert.stream != "telemetry":
-        return f"is of {alert.stream}: only those of telemetry take commands"
     if alert.state.over:
         return f"is {alert.state}: only alerts that go on take commands"
     wanted = {"acknowledge": "firing", "unacknowledge": "acknowledged"}.get(order)
