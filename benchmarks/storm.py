@@ -4,6 +4,7 @@
     python -m benchmarks.storm --sources 2000     fewer
     python -m benchmarks.storm --alerts-only      what one alert costs among so many, without telemetry
     python -m benchmarks.storm --service          over Kafka, a worker, `tocsin notify` and a webhook
+    python -m benchmarks.storm --service --pace 10    the same, each source sending one event in ten seconds
 
 Each sensor has learned what is normal; then the switch fails, the gateways' latency rises, and a second later that of
 all sensors; minutes later all is well again. The events go through the default detector, the policy and the life of
@@ -179,11 +180,12 @@ def main() -> None:
     parser.add_argument("--sources", type=int, default=10_000, help="sensors that fail")
     parser.add_argument("--alerts-only", action="store_true", help="leave the telemetry out")
     parser.add_argument("--service", action="store_true", help="let the real service take it")
+    parser.add_argument("--pace", type=float, help="seconds in which each source sends one event")
     options = parser.parse_args()
     if options.service:
         from benchmarks.storm_live import measure  # noqa: PLC0415 - it is built on this module
 
-        print(measure(options.sources))
+        print(measure(options.sources, options.pace))
         return
     for count in (options.sources // 10, options.sources):
         alone = alerts_alone(count)

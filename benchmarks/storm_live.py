@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from alerts.alert import Alert
@@ -13,10 +13,13 @@ from alerts.incident import Incident
 from benchmarks.service import Hook, notifying, until, values_of
 from benchmarks.storm import GATEWAYS, INTERVAL, TOPOLOGY, Reading, rounds
 from tocsin.bench.fleet import Fleet, fleet
-from tocsin.bench.stream import fill
+from tocsin.bench.stream import Events, fill
 from tocsin.broker import EmbeddedKafka
 
 CALM, FAILING, AFTER = 90, 12, 30
+PACED = 3
+"""Rounds before the switch fails that are sent at a pace, if one is given."""
+
 PARTITIONS = 2
 INCIDENTS = {"topology": TOPOLOGY.model_dump(mode="json"), "min_sources": 5}
 
@@ -77,9 +80,22 @@ class LiveStorm:
         )
 
 
-def measure(sources: int) -> str:
-    """Let it happen with and without `tocsin notify`, and return what people read."""
+def measure(sources: int, pace: float | None = None) -> str:
+    """Let it happen with and without `tocsin notify`, and return what people read.
+
+    Parameters
+    ----------
+    sources
+        Sensors.
+    pace
+        Seconds in which each sends one event; ``None`` sends all that the worker can take.
+
+    """
     with EmbeddedKafka() as broker:
+        if pace is not None:
+            told = live_storm(broker, sources, pace=pace)
+            drop = 1 - (told.storm.events / told.storm.seconds) / (told.calm.events / told.calm.seconds)
+            return f"{sources:,} sources over the service, an event of each in {pace:g} s\n{told}\n  drop: {drop:.1%}"
         alone = live_storm(broker, sources, notify=False)
         told = live_storm(broker, sources)
     lost = 1 - (told.storm.events / told.storm.seconds) / (alone.storm.events / alone.storm.seconds)
@@ -95,7 +111,7 @@ def measure(sources: int) -> str:
     )
 
 
-def live_storm(broker: EmbeddedKafka, sources: int, *, notify: bool = True) -> LiveStorm:
+def live_storm(broker: EmbeddedKafka, sources: int, *, notify: bool = True, pace: float | None = None) -> LiveStorm:
     """Let so many sensors fail at once through one switch, and return what the service made of it.
 
     Parameters
@@ -106,6 +122,8 @@ def live_storm(broker: EmbeddedKafka, sources: int, *, notify: bool = True) -> L
         Sensors.
     notify
         Whether `tocsin notify` runs beside the worker.
+    pace
+        Seconds in which each sends one event just before the switch fails, and while it does.
 
     """
     name = f"storm-{sources}-{'told' if notify else 'alone'}"
@@ -114,8 +132,10 @@ def live_storm(broker: EmbeddedKafka, sources: int, *, notify: bool = True) -> L
     with fleet(broker, name, PARTITIONS) as worker, Hook() as hook, notifying(worker, hook, INCIDENTS, wanted=notify):
         worker.start()
         _send(worker, islice(parts, 1))  # the first events of a source cost more than those that follow
-        calm = _send(worker, islice(parts, CALM - 1))
-        storm = _send(worker, islice(parts, FAILING))
+        calm = _send(worker, islice(parts, CALM - 1 - (PACED if pace else 0)))
+        if pace:
+            calm = _send(worker, islice(parts, PACED), pace)
+        storm = _send(worker, islice(parts, FAILING), pace)
         if notify:
             until(lambda: bool(hook.told), "the incident was told")
         _send(worker, parts)
@@ -127,14 +147,25 @@ def live_storm(broker: EmbeddedKafka, sources: int, *, notify: bool = True) -> L
         return LiveStorm(calm, storm, list(hook.told), incidents, list(newest.values()))
 
 
-def _send(worker: Fleet, parts: Iterator[list[Reading]]) -> Pace:
-    """Send some rounds, and wait until all of them are scored."""
-    events = [(_gateway(one.source), one.source.encode(), one.event) for one in chain.from_iterable(parts)]
+def _send(worker: Fleet, parts: Iterator[list[Reading]], pace: float | None = None) -> Pace:
+    """Send some rounds, each within as many seconds as the pace says, and wait until all of them are scored."""
+    sent = list(parts)
+    count = sum(map(len, sent))
     scored, processor = _scored(worker)
     began = time.monotonic()
-    fill(worker.kafka, PARTITIONS, events)
-    until(lambda: _scored(worker)[0] >= scored + len(events), f"{len(events):,} events are scored", 0.05)
-    return Pace(len(events), time.monotonic() - began, _scored(worker)[1] - processor)
+    fill(worker.kafka, PARTITIONS, _at_pace(sent, pace or 0.0))
+    until(lambda: _scored(worker)[0] >= scored + count, f"{count:,} events are scored")
+    return Pace(count, time.monotonic() - began, _scored(worker)[1] - processor)
+
+
+def _at_pace(parts: Sequence[list[Reading]], seconds: float) -> Events:
+    began = time.monotonic()
+    for number, readings in enumerate(parts):
+        for i, one in enumerate(readings):
+            if i % 100 == 0:
+                due = began + seconds * (number + i / len(readings))
+                time.sleep(max(due - time.monotonic(), 0.0))
+            yield _gateway(one.source), one.source.encode(), one.event
 
 
 def _gateway(source: str) -> int:
