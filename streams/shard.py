@@ -26,6 +26,8 @@ from detectors.transactions import (
 from detectors.transactions.breaker import Breaker, BreakerSettings
 from detectors.transactions.classifier import AdditiveLogisticRegression
 from detectors.transactions.contest import DEFAULT, Scores
+from detectors.transactions.drift import DriftDetector, DriftSettings, DriftState
+from detectors.transactions.model import named
 from detectors.transactions.snapshots import decode_state
 from detectors.transactions.windows import Row
 from streams.account_commands import AccountCommands, SaidOfAlert
@@ -124,6 +126,7 @@ class _ShardState(msgspec.Struct, array_like=True, frozen=True):
     contest: _ContestState | None = None
     breaker: list[Row] = []
     commands: list[SaidOfAlert] = []
+    drift: DriftState | None = None
 
 
 class Shard:
@@ -145,6 +148,10 @@ class Shard:
         Models beside the shard's own, if there are any.
     breaker
         When declines are too many.
+    drift
+        When the model has been overtaken.
+    stops_at
+        Probability of fraud from which on a payment is stopped.
 
     """
 
@@ -157,6 +164,8 @@ class Shard:
         states: Mapping[str, bytes],
         challenge: Challenge | None = None,
         breaker: BreakerSettings | None = None,
+        drift: DriftSettings | None = None,
+        stops_at: float = 0.3,
     ) -> None:
         self._states = AtomicStates(states, COMMIT_KEY)
         self.accounts = KeptStates(
@@ -178,6 +187,9 @@ class Shard:
         self.commands = AccountCommands(saved.commands if saved else None)
         self.model = FraudModel(model)
         self.breaker = Breaker(breaker or BreakerSettings(), saved.breaker if saved else None)
+        self._drift_settings = drift or DriftSettings()
+        self.drift = DriftDetector(self._drift_settings, stops_at, saved.drift if saved else None)
+        self.drifts = 0
         self.contest: Contest | None = None
         self.promotions: Promotions | None = None
         self.offset = -1
@@ -220,11 +232,13 @@ class Shard:
             return "label_repeated"
         corrected = awaiting.label is not None
         self._count(awaiting, fraud=label.label, corrected=corrected)
-        if not corrected and self.contest is None:
-            self.model.learn(awaiting.features, fraud=label.label)
-        elif not corrected and self.contest is not None:
-            scores = awaiting.scores or {}
-            self.contest.learn(awaiting.features, scores, awaiting.amount, fraud=label.label, at=self.event_time)
+        if not corrected:
+            self._watch(awaiting.features, fraud=label.label)
+            if self.contest is None:
+                self.model.learn(awaiting.features, fraud=label.label)
+            else:
+                scores = awaiting.scores or {}
+                self.contest.learn(awaiting.features, scores, awaiting.amount, fraud=label.label, at=self.event_time)
         self.awaiting.settle(label.id, label=label.label)
         return "label_corrected" if corrected else "label_learned"
 
@@ -292,6 +306,7 @@ class Shard:
             self._contest_state(),
             self.breaker.snapshot(),
             self.commands.waiting(),
+            self.drift.snapshot(),
         )
         changed = chain(
             self._with_before(ACCOUNT, self.accounts.changes()),
@@ -319,6 +334,18 @@ class Shard:
         for name, state in changes:
             key = prefix + name
             yield key, state, self._states.get(key)
+
+    def _watch(self, features: bytes, *, fraud: bool) -> None:
+        """Let a label show whether the model that decides has been overtaken; if it has, it learns faster."""
+        if not self._drift_settings.enabled:
+            return
+        probability = self.classifier.predict_proba_one(named(features))[True]
+        drift = self.drift.judge(probability, fraud=fraud, at=self.event_time)
+        if drift is not None:
+            self.classifier.hurry(self._drift_settings.faster)
+            self.drifts += 1
+            if self.contest is not None:
+                self.contest.tell_of_champion()
 
     def _count(self, awaiting: Awaiting, *, fraud: bool, corrected: bool) -> None:
         self._count_at_counterparty(awaiting, fraud=fraud, corrected=corrected)

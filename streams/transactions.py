@@ -22,6 +22,7 @@ from detectors.transactions import (
 )
 from detectors.transactions.breaker import BreakerSettings
 from detectors.transactions.contest import DEFAULT
+from detectors.transactions.drift import DriftSettings
 from detectors.transactions.trace import DecisionTrace
 from streams.absorbed import unread
 from streams.awaiting_labels import Awaiting
@@ -30,7 +31,7 @@ from streams.dead_letters import dead_letter
 from streams.decided import decision_record
 from streams.elsewhere import PaymentElsewhere
 from streams.late_labels import LateLabel
-from streams.models import told
+from streams.models import alone, told
 from streams.processor import Output, Record, Result
 from streams.promotions import TOPIC as PROMOTIONS
 from streams.rule_book import LISTS, RULES, RuleBook
@@ -46,7 +47,7 @@ KIND = "fraud"
 OUTCOMES = (
     *("approve", "review", "decline", "breaker", "duplicate", "dead_letter", "replayed"),
     *("label_learned", "label_corrected", "label_repeated", "label_missed"),
-    *("command_done", "command_without_effect"),
+    *("command_done", "command_without_effect", "drift"),
 )
 
 FRAUD_POLICY = Policy(
@@ -79,6 +80,7 @@ class TransactionSettings(Settings):
     promotion: PromotionSettings = Field(
         PromotionSettings(), description="When a challenger takes the champion's place."
     )
+    drift: DriftSettings = Field(DriftSettings(), description="When the model has been overtaken by events.")
     shadow_scores: bool = Field(False, description="Whether decisions tell what the other models say.")
     decision: DecisionSettings = Field(DecisionSettings(), description="Where a score becomes a decision.")
     labels: LabelSettings = Field(LabelSettings(), description="How long labels may take.")
@@ -168,6 +170,8 @@ class TransactionProcessor:
             {} if states is None else states,
             settings.challenge,
             settings.breaker,
+            settings.drift,
+            settings.decision.review_at,
         )
 
     def process(self, records: Sequence[Record]) -> Result:
@@ -240,14 +244,25 @@ class TransactionProcessor:
             if outcome := self._shard.learn(label):
                 result.outcomes[outcome] += 1
         self._obey(self._shard.produced_at, record, result)
-        if self._shard.contest is not None:
-            result.outputs += [told(one, self._partition, record) for one in self._shard.contest.news()]
+        self._tell_of_models(record, result)
         if missed := self._shard.expire():
             result.outcomes["label_missed"] += missed
         if self._shard.awaiting.get(event.transaction_id) is not None:
             result.outcomes["duplicate"] += 1
             return
         self._decide(event, record, result)
+
+    def _tell_of_models(self, record: Record, result: Result) -> None:
+        """Say what is new about the models: roles and measures where there are challengers, and drifts."""
+        shard = self._shard
+        if shard.drifts:
+            result.outcomes["drift"] += shard.drifts
+            shard.drifts = 0
+            if shard.contest is None:
+                result.outputs.append(told(alone(shard.classifier), self._partition, record, shard.drift.last))
+        if shard.contest is not None:
+            news = shard.contest.news()
+            result.outputs += [told(one, self._partition, record, shard.drift.last) for one in news]
 
     def _hear(self, record: Record) -> None:
         """Take in a payment that another shard decides; what it cannot take it reports itself."""

@@ -17,6 +17,9 @@ from detectors.transactions.snapshots import decode_state
 
 Numbers = NDArray[np.float64]
 
+FIRST = 0.01
+"""Sum of squared gradients before the first example."""
+
 
 class Curve(NamedTuple):
     """Where a feature's curve has its knots: every ``step`` from ``low`` to ``high``, constant beyond.
@@ -108,7 +111,7 @@ class AdditiveLogisticRegression(Classifier):
             weights += [height - zero for height in heights] + [0.0]
         self._weights = np.array(weights)
         self._places = np.array(places, float).reshape(-1, 4)
-        self._squared_gradients = np.full(len(weights), 0.01)
+        self._squared_gradients = np.full(len(weights), FIRST)
         self._means = np.zeros(len(places))
 
     def predict_proba_one(self, x: Mapping[str, Any], **_: Any) -> dict[bool, float]:
@@ -133,6 +136,10 @@ class AdditiveLogisticRegression(Classifier):
         self.learned[bool(y)] += 1
         self._means += (heights - self._means) / min(sum(self.learned), 10_000)
         move(values, self._places, self._weights, self._squared_gradients, error, self.learning_rate)
+
+    def hurry(self, times: float) -> None:
+        """Let the next steps be so many times larger; they shrink again as examples come."""
+        self._squared_gradients = np.maximum(self._squared_gradients / times**2, FIRST)
 
     def snapshot(self) -> bytes:
         """Return the learned values in a compact, versioned, non-executable form."""

@@ -240,6 +240,11 @@ class Contest:
             self._crown(self._before, at, by, reason)
             self._before = None
 
+    def tell_of_champion(self) -> None:
+        """Let the champion be among the news, as there is something new about it."""
+        self._models[self.champion].told = None
+        self._changed = True
+
     def news(self) -> Iterator[Standing]:
         """Yield the models of which there is something new to tell since this was asked last."""
         if not self._changed:
