@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +42,7 @@ class Till:
         file.write_text(f"{TOKEN}\nthe-next-token-already\n")
         service.environment |= {"TOCSIN_SERVE__TOKEN_FILE": str(file), "TOCSIN_SERVE__TIMEOUT": "20"}
         self.process: subprocess.Popen[bytes] | None = None
+        self.worker: Any = None
 
     def start(self, **settings: str) -> None:
         environment = self.service.environment | {
@@ -102,7 +104,8 @@ def running(kafka: Any, folder: Path, *, deciding: bool, **settings: str) -> Ite
     service.create_topics()
     made = Till(service)
     if deciding:
-        service.start_worker().wait_until_ready()
+        made.worker = service.start_worker()
+        made.worker.wait_until_ready()
     made.start(**settings)
     yield made
     if made.process is not None and made.process.poll() is None:
@@ -125,6 +128,33 @@ def test_who_waits_is_told_what_is_published_and_who_asks_again_is_told_the_same
     again.append(till.ask(transaction_id="t7", account="a7", timestamp=NOW + 7))
     assert [without_flag(one) for one in again] == [published["t7"]] * 3
     assert len(till.published("decisions", 40)) == 40
+
+
+@pytest.mark.slow
+def test_server_and_worker_are_killed_while_callers_wait_and_each_transaction_is_decided_once(till: Till) -> None:
+    """Who had no answer asks again, as tills do: all are told the one decision that was published."""
+
+    def insist(number: int) -> Answer:
+        while True:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                answer = till.ask(transaction_id=f"k{number}", account=f"k{number % 9}", timestamp=NOW + number)
+                if answer.status == 200:
+                    return answer
+            time.sleep(0.2)
+
+    with ThreadPoolExecutor(8) as callers:
+        waiting = [callers.submit(insist, number) for number in range(160)]
+        wait_for(lambda: sum(one.done() for one in waiting) >= 20)
+        assert till.stop(signal.SIGKILL) == -signal.SIGKILL
+        till.start()
+        wait_for(lambda: sum(one.done() for one in waiting) >= 80)
+        till.worker.stop(signal.SIGKILL)
+        till.worker = till.service.start_worker()
+        answers = [one.result(90) for one in waiting]
+    published = [json.loads(value) for value in till.published("decisions", 160)]
+    decided = {one["transaction_id"]: one for one in published if one["transaction_id"].startswith("k")}
+    assert len(decided) == 160 == sum(one["transaction_id"].startswith("k") for one in published)
+    assert {one.body["transaction_id"]: without_flag(one) for one in answers} == decided
 
 
 @pytest.mark.slow
@@ -169,6 +199,13 @@ def test_more_callers_than_may_wait_are_told_to_come_again(closed: Till) -> None
     with ThreadPoolExecutor(6) as callers:
         answers = list(callers.map(lambda n: closed.ask(transaction_id=f"x{n}"), range(6)))
     assert sorted(one.status for one in answers) == [200, 200, 503, 503, 503, 503]
+
+
+def wait_for(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def without_flag(answer: Answer) -> dict[str, Any]:
