@@ -1,6 +1,6 @@
 """Measures whether promotions are right: a worse challenger never, a better one always, and after how many labels.
 
-    python -m benchmarks.challengers                    100 simulations, about ten minutes
+    python -m benchmarks.challengers                    100 simulations, about twenty minutes
     python -m benchmarks.challengers --simulations 10   fewer
 
 Each simulation is a stream of payments with one fraud in 125 and labels that come 3,000 payments late. Fraud has three
@@ -8,6 +8,9 @@ kinds: unusual amounts, compromised counterparties, and bursts. The two models g
 the live service, with its default gate. In half of the simulations the challenger is better: it sees features that the
 champion does not, or learns at a better pace. In the others the two have changed places, or are the same. Every other
 challenger enters late, when the champion has learned 5,000 labels and it none.
+
+Each stream is run to its end, whoever has been promoted. So how much better a challenger was is measured over all labels
+that both were judged by, and does not flatter those that were promoted at a lucky moment.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +33,7 @@ from detectors.transactions.model import CURVES, FEATURES, make_classifier
 
 Numbers = NDArray[np.float64]
 
-MOST_LABELS = 60_000
+MOST_LABELS = 200_000
 FRAUDS = 1 / 125
 DELAY = 3_000
 HEAD_START = 5_000
@@ -51,9 +55,17 @@ POOR = {
 }
 
 
+SIZES = (-1.0, 0.0, 0.02, 0.04, 0.06, 0.08, 1.0)
+"""Advantages by which the better ones are told apart."""
+
+
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """One stream, and what became of the challenger; labels are those of its comparison with the champion."""
+    """One stream, and what became of the challenger.
+
+    ``labels`` and ``frauds`` are those that both had been judged by when it was promoted, or at the end; ``advantage``
+    is the share by which its loss was below the champion's over the whole stream.
+    """
 
     seed: int
     better: bool
@@ -63,6 +75,28 @@ class Simulation:
     labels: int
     frauds: int
     advantage: float
+
+
+@dataclass(slots=True)
+class Tally:
+    """The losses of both models on the labels that both were judged by."""
+
+    labels: int = 0
+    frauds: int = 0
+    champion: float = 0.0
+    challenger: float = 0.0
+
+    def count(self, champion: float, challenger: float, truth: bool) -> None:
+        """Take a label."""
+        self.labels += 1
+        self.frauds += truth
+        self.champion += (champion - truth) ** 2
+        self.challenger += (challenger - truth) ** 2
+
+    @property
+    def advantage(self) -> float:
+        """Share by which the challenger's loss is below the champion's."""
+        return 1.0 - self.challenger / self.champion if self.champion else 0.0
 
 
 def payments(seed: int, count: int) -> Iterator[tuple[bytes, bool]]:
@@ -85,7 +119,7 @@ def payments(seed: int, count: int) -> Iterator[tuple[bytes, bool]]:
 
 
 def simulate(seed: int, gate: PromotionSettings, *, better: bool, most_labels: int = MOST_LABELS) -> Simulation:
-    """Let a challenger that is better than the champion, or is not, run until it is promoted or the stream ends."""
+    """Let a challenger that is better than the champion, or is not, run to the end of the stream."""
     names = [*POOR, *(() if better else ("is the same",))]
     about = names[seed % len(names)]
     poor, late = POOR.get(about, GOOD), seed // len(names) % 2 == 1
@@ -95,32 +129,33 @@ def simulate(seed: int, gate: PromotionSettings, *, better: bool, most_labels: i
     stream = payments(seed, most_labels + DELAY + HEAD_START + 1_000)
     contest = Contest(default, {} if late else {"challenger": challenger}, gate, decision)
     waiting: deque[tuple[bytes, dict[int, float], bool]] = deque()
-    labels = 0
+    labels, tally = 0, Tally()
+    won: tuple[int, int] | None = None
     for features, fraud in stream:
         waiting.append((features, contest.score(features)[1], fraud))
         if len(waiting) <= DELAY:
             continue
         then, scores, truth = waiting.popleft()
+        said = contest.by_name(scores)
+        if len(said) > 1:
+            tally.count(said[DEFAULT], said["challenger"], truth)
         contest.learn(then, scores, 50.0, fraud=truth, at=float(labels))
         labels += 1
+        if won is None and contest.champion != DEFAULT:
+            won = tally.labels, tally.frauds
         if late and labels == HEAD_START:
             contest = Contest(default, {"challenger": challenger}, gate, decision, contest.snapshot(), float(labels))
-        if contest.champion != DEFAULT or labels == most_labels + late * HEAD_START:
+        if labels == most_labels + late * HEAD_START:
             break
-    return _outcome(contest, seed, about, better=better, late=late)
-
-
-def _outcome(contest: Contest, seed: int, about: str, *, better: bool, late: bool) -> Simulation:
-    (shown,) = (one.comparison for one in contest.news() if one.model == "challenger")
-    assert shown is not None
-    promoted = contest.champion != DEFAULT
-    return Simulation(seed, better, about, late, promoted, shown.labels, shown.frauds, shown.advantage)
+    judged, frauds = won or (tally.labels, tally.frauds)
+    return Simulation(seed, better, about, late, won is not None, judged, frauds, tally.advantage)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Simulate, and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=100, help="half of them with a better challenger")
+    parser.add_argument("--labels", type=int, default=MOST_LABELS, help="length of a stream")
     parser.add_argument("--margin", type=float, default=PromotionSettings().margin)
     parser.add_argument("--confidence", type=float, default=PromotionSettings().confidence)
     parser.add_argument("--json", action="store_true", help="what programs read, on the last line")
@@ -129,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = []
     for seed in range(asked.simulations // 2):
         for better in (True, False):
-            one = simulate(seed, gate, better=better)
+            one = simulate(seed, gate, better=better, most_labels=asked.labels)
             found.append(one)
             what = "promoted" if one.promoted else "not promoted"
             whose = f"champion {one.about}" if better else f"challenger {one.about}"
@@ -159,11 +194,12 @@ def summary(found: Sequence[Simulation]) -> str:
             f"labels until then: median {statistics.median(labels):,.0f}, most {max(labels):,};"
             f" frauds among them: median {statistics.median(frauds):,.0f}, most {max(frauds):,}"
         )
-    left = [one.advantage for one in better if not one.promoted]
-    if left:
-        lines.append(
-            f"better, but not promoted by the end: loss {min(left):.1%} to {max(left):.1%} below the champion's"
-        )
+    for low, high in pairwise(SIZES):
+        those = [one.promoted for one in better if low <= one.advantage < high]
+        if those:
+            lines.append(
+                f"of those whose loss was {low:.0%} to {high:.0%} below the champion's: {sum(those)} of {len(those)}"
+            )
     return "\n".join(lines)
 
 
