@@ -9,8 +9,8 @@ the live service, with its default gate. In half of the simulations the challeng
 champion does not, or learns at a better pace. In the others the two have changed places, or are the same. Every other
 challenger enters late, when the champion has learned 5,000 labels and it none.
 
-Each stream is run to its end, whoever has been promoted. So how much better a challenger was is measured over all labels
-that both were judged by, and does not flatter those that were promoted at a lucky moment.
+Each stream is run to its end, whoever has been promoted. So how much better a challenger was is measured over all
+labels that both were judged by, and does not flatter those that were promoted at a lucky moment.
 """
 
 from __future__ import annotations
