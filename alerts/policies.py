@@ -18,6 +18,7 @@ from alerts.policy import Policy, Thresholds
 from alerts.versions import Version
 from detectors.score import Score, SignalScore, ValueExplanation
 
+Stream = Literal["telemetry", "transactions"]
 RANGE = "range"
 """Kind of the alert on a value outside of its valid range."""
 
@@ -101,7 +102,7 @@ class PolicyDocument(Sources):
     """A policy for some sources. What it does not say is as in the documents and the configuration below it."""
 
     name: Word = Field(description="Names the document; its versions share it")
-    stream: Literal["telemetry"] = Field("telemetry", description="Input topic that it is about")
+    stream: Stream = Field("telemetry", description="Input topic that it is about; of `transactions`, the accounts")
     priority: int = Field(0, ge=-1000, le=1000, description="Laid over those of lower priority; of equal ones, by name")
     default: Thresholds = Field(default_factory=Thresholds, description="Thresholds of every kind")
     kinds: dict[Word, Thresholds] = Field(default_factory=dict, description="Thresholds of single kinds, over these")
@@ -114,6 +115,16 @@ class PolicyDocument(Sources):
     runbook: Annotated[str, Field(min_length=1, max_length=1000)] | None = Field(
         None, description="Where it says what to do, a URL; alerts carry it"
     )
+
+    @model_validator(mode="after")
+    def _fits_the_stream(self) -> PolicyDocument:
+        if self.stream == "transactions":
+            given = [name for name in ("values", "per_source_a_day") if getattr(self, name)]
+            if given:
+                raise ValueError(f"{given[0]}: is for telemetry; each alert of transactions is a decision")
+            if any(window.freeze for window in self.calendar):
+                raise ValueError("calendar: `freeze` is for telemetry; the fraud model learns from labels")
+        return self
 
 
 class PolicyVersion(Version):

@@ -11,7 +11,7 @@ import msgspec
 
 from alerts.happening import ChangeEvent
 from alerts.planned import CHANGE, planned
-from alerts.policies import PolicyVersion, Ruling, present, rule
+from alerts.policies import PolicyVersion, Ruling, Stream, present, rule
 from alerts.policy import Policy
 from detectors.base import SnapshotError
 from streams.absorbed import Offsets, unread
@@ -62,8 +62,12 @@ class _State(msgspec.Struct, array_like=True, frozen=True):
 class _Era:
     """A time during which the same documents are in force."""
 
-    def __init__(self, versions: Sequence[PolicyVersion]) -> None:
-        self.versions = [(one.encode(), one) for one in present(versions).values() if one.policy is not None]
+    def __init__(self, versions: Sequence[PolicyVersion], stream: Stream) -> None:
+        self.versions = [
+            (one.encode(), one)
+            for one in present(versions).values()
+            if one.policy is not None and one.policy.stream == stream
+        ]
         self.rulings: dict[str, Ruling] = {}
 
 
@@ -82,6 +86,8 @@ class PolicyBook:
         What a record may be.
     states
         What was stored.
+    stream
+        Whose alerts it is about.
 
     Attributes
     ----------
@@ -108,8 +114,10 @@ class PolicyBook:
 
     """
 
-    def __init__(self, configured: Policy, limits: EventLimits, states: Mapping[str, bytes]) -> None:
-        self._configured, self._limits = configured, limits
+    def __init__(
+        self, configured: Policy, limits: EventLimits, states: Mapping[str, bytes], stream: Stream = "telemetry"
+    ) -> None:
+        self._configured, self._limits, self._stream = configured, limits, stream
         self.absorbed: Offsets = {}
         self.applied: list[_Applied] = []
         self._versions: dict[bytes, PolicyVersion] = {}
@@ -216,9 +224,10 @@ class PolicyBook:
         self.freezes = any(window.freeze for policy in policies for window in policy.calendar)
         applied = sorted(self.applied, key=lambda one: (one.counts_after, one.offset))
         self._beginnings = sorted({one.counts_after for one in applied})
-        self._eras = [_Era([])]
+        self._eras = [_Era([], self._stream)]
         for beginning in self._beginnings:
-            self._eras.append(_Era([versions[one.value] for one in applied if one.counts_after <= beginning]))
+            in_force = [versions[one.value] for one in applied if one.counts_after <= beginning]
+            self._eras.append(_Era(in_force, self._stream))
 
     def _forget_old(self) -> None:
         kept: dict[str, list[_Applied]] = {}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from typing import Final
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.alert import Alert
+from alerts.commands import Command
 from alerts.lifecycle import Lifecycle
+from alerts.policies import Ruling
 from alerts.policy import Policy
 from detectors.transactions import (
     AccountHistory,
@@ -40,7 +42,7 @@ from streams.late_labels import LateLabel, LateLabels
 from streams.promotions import Promotions, Said
 from streams.schemas import EventLimits
 
-STREAM = "transactions"
+STREAM: Final = "transactions"
 COMMIT_KEY, ACCOUNT, COUNTERPARTY = "shard", "account/", "counterparty/"
 """Key of what ends a checkpoint, and what those of accounts and counterparties begin with."""
 
@@ -70,23 +72,29 @@ class LabelSettings(BaseModel):
 
 
 class Account:
-    """An account's history and the life of its alerts."""
+    """An account's history and the life of its alerts; ``heard`` is when the last of its transactions was produced."""
 
     def __init__(self, name: str, settings: FraudModelSettings, policy: Policy) -> None:
+        self.name = name
+        self.era: object = None
         self.history = AccountHistory(settings.known_counterparties, large=settings.large)
         self.alerts = Lifecycle(STREAM, name, policy)
-        self.newest = -math.inf
+        self.newest = self.heard = -math.inf
         self.suspicion = ""
+
+    def govern(self, ruling: Ruling) -> None:
+        """Let another policy count for its alerts from now on."""
+        self.alerts.govern(ruling)
 
     def snapshot(self) -> bytes:
         """Return the account in a compact, versioned, non-executable form."""
-        state = _AccountState(1, self.newest, self.suspicion, self.alerts.snapshot(), self.history.snapshot())
-        return msgspec.msgpack.encode(state)
+        alerts, history = self.alerts.snapshot(), self.history.snapshot()
+        return msgspec.msgpack.encode(_AccountState(1, self.newest, self.suspicion, alerts, history, self.heard))
 
     def restore(self, state: bytes) -> None:
         """Take up an account that ``snapshot`` gave."""
         saved = decode_state(state, _AccountState, 1)
-        self.newest, self.suspicion = saved.newest, saved.suspicion
+        self.newest, self.suspicion, self.heard = saved.newest, saved.suspicion, saved.heard
         self.alerts.restore(saved.alerts)
         self.history.restore(saved.history)
 
@@ -97,6 +105,7 @@ class _AccountState(msgspec.Struct, array_like=True, frozen=True):
     suspicion: str
     alerts: list[object]
     history: bytes
+    heard: float = -math.inf
 
 
 class Challenge(BaseModel):
@@ -242,24 +251,13 @@ class Shard:
         self.awaiting.settle(label.id, label=label.label)
         return "label_corrected" if corrected else "label_learned"
 
-    def commanded(self, produced_at: float) -> Iterator[tuple[Account, tuple[Alert, ...]]]:
-        """Do what people said to alerts of accounts, as far as it counts for what is produced at a time.
-
-        Yields
-        ------
-        tuple
-            Each account that is here, and its alert as it is now; nothing if it was over, or the command changed
-            nothing.
-
-        """
+    def commanded(self, produced_at: float) -> Iterator[tuple[Account, Command]]:
+        """Yield what people said to alerts of accounts that are here, as far as it counts for a time of production."""
         for said in self.commands.due(produced_at):
             account = self.accounts.find(said.account)
-            if account is None:
-                continue
-            changes = account.alerts.command(said.command)
-            if changes:
+            if account is not None:
                 self.accounts.change(said.account)
-            yield account, changes
+                yield account, said.command
 
     def expire(self) -> int:
         """Give up what has waited too long for a label, and return how many of the shard's own never got one."""

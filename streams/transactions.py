@@ -32,6 +32,8 @@ from streams.decided import decision_record
 from streams.elsewhere import PaymentElsewhere
 from streams.late_labels import LateLabel
 from streams.models import alone, told
+from streams.policy_book import TOPIC as POLICIES
+from streams.policy_book import PolicyBook
 from streams.processor import Output, Record, Result
 from streams.promotions import TOPIC as PROMOTIONS
 from streams.rule_book import LISTS, RULES, RuleBook
@@ -159,8 +161,10 @@ class TransactionProcessor:
         across = (STREAM,) if settings.labels.across_partitions else ()
         promotions = (PROMOTIONS,) if settings.challengers else ()
         rules = (RULES, LISTS) if settings.rules else ()
-        self.broadcasts = ("labels", COMMANDS, *across, *promotions, *rules)
+        self.broadcasts = ("labels", COMMANDS, POLICIES, *across, *promotions, *rules)
         self._rules = RuleBook()
+        # Like the rules it is read anew at each start: nothing of it is part of the state.
+        self._policies = PolicyBook(settings.policy, settings.limits, {}, STREAM)
         self._partition = partition
         self._shard = Shard(
             settings.model,
@@ -188,13 +192,12 @@ class TransactionProcessor:
     def absorb(self, records: Sequence[Record]) -> Result:
         """Take in labels, commands, payments of other partitions and promotions: they count once they are reached."""
         result = Result()
-        of_rules: list[Record] = []
-        others: list[Record] = []
-        for record in records:
-            (of_rules if record.topic in (RULES, LISTS) else others).append(record)
-        for record, wrong in self._rules.absorb(of_rules):
+        whole = (RULES, LISTS, POLICIES)
+        for record, wrong in self._rules.absorb([one for one in records if one.topic in (RULES, LISTS)]):
             self._speak_of(record, wrong, result)
-        for record in unread(others, self._shard.absorbed):
+        for _ in self._policies.absorb([one for one in records if one.topic == POLICIES]):
+            pass  # of what cannot be taken, telemetry speaks, which reads the topic too
+        for record in unread([one for one in records if one.topic not in whole], self._shard.absorbed):
             if record.topic == STREAM:
                 self._hear(record)
             elif record.topic == PROMOTIONS:
@@ -208,7 +211,7 @@ class TransactionProcessor:
 
     def absorbed(self) -> Mapping[tuple[str, int], int]:
         """Last offset taken in, by broadcast topic and partition."""
-        return {**self._shard.absorbed, **self._rules.absorbed}
+        return {**self._shard.absorbed, **self._rules.absorbed, **self._policies.absorbed}
 
     def tick(self, now: float) -> Result:
         """Forget some of the accounts and counterparties that have been silent for too long, and obey commands."""
@@ -334,7 +337,8 @@ class TransactionProcessor:
             trace=trace,
         )
         result.outputs.append(Output("decisions", key, decided.encode(), "tocsin.decision.v1", record))
-        self._publish(self._alerts(event, account, score, decision), record, result)
+        account.heard = max(account.heard, record.timestamp)
+        self._publish(self._alerts(event, account, score, decision, result), record, result)
         shard.model.observe(features)
         account.history.learn(time, amount, event.counterparty)
         account.newest = max(account.newest, time)
@@ -355,12 +359,15 @@ class TransactionProcessor:
 
     def _end_forgotten(self, account: Account, cause: Record, result: Result) -> None:
         """End the alert of an account that is forgotten."""
+        self._policies.govern(account, account.heard)
         ended = account.alerts.expire(self._settings.forget_after or 0.0)
         self._publish([_told(alert, account.suspicion) for alert in ended], cause, result)
         result.forgotten += 1
 
     def _obey(self, now: float, cause: Record, result: Result) -> None:
-        for account, changes in self._shard.commanded(now):
+        for account, command in self._shard.commanded(now):
+            self._policies.govern(account, account.heard)
+            changes = account.alerts.command(command)
             result.outcomes["command_done" if changes else "command_without_effect"] += 1
             self._publish([_told(alert, account.suspicion) for alert in changes], cause, result)
 
@@ -368,7 +375,9 @@ class TransactionProcessor:
         for alert in alerts:
             result.outputs.append(Output("alerts", alert.alert_id.encode(), alert.encode(), "tocsin.alert.v1", cause))
 
-    def _alerts(self, event: TransactionEvent, account: Account, score: FraudScore, decision: Decision) -> list[Alert]:
+    def _alerts(
+        self, event: TransactionEvent, account: Account, score: FraudScore, decision: Decision, result: Result
+    ) -> list[Alert]:
         """Follow the alert of the account, if there is anything to it."""
         suspicious = decision.verdict in self._settings.alert_on
         if not suspicious and not account.alerts.active:
@@ -378,7 +387,9 @@ class TransactionProcessor:
             # A rule may ask for review where the score alone would not.
             genuine = min(max(1.0 - score.probability, 1e-12), self._settings.policy.of(KIND).fire_p)
             account.suspicion = _sentence(event, score, decision)
+        self._policies.govern(account, account.heard)
         step = account.alerts.step(event.time, _as_score(genuine, score))
+        result.held.update(step.newly_held)
         return [_told(alert, account.suspicion) for alert in step.changes]
 
 
