@@ -98,11 +98,13 @@ class Fleet:
         return sources * rounds
 
     def wait_until_stored(self) -> None:
-        """Wait until all events are scored and a checkpoint covers them."""
-        deadline = time.monotonic() + IDLE_SECONDS
-        while time.monotonic() < deadline:
+        """Wait until all events are scored and a checkpoint covers them, as long as it goes on."""
+        before, moved_at = -1.0, time.monotonic()
+        while time.monotonic() < moved_at + IDLE_SECONDS:
             found = self.metrics()
             done = sum(found[name] for name in found if name.startswith('tocsin_events_total{outcome="scored"'))
+            if done != before:
+                before, moved_at = done, time.monotonic()
             if done >= self._sent and found["tocsin_checkpoint_age_seconds"] == 0:
                 return
             if WORKER not in self._children.running():
