@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 
+@lru_cache(maxsize=4096)
 def iso(time: float) -> str:
     """Return epoch seconds as ISO 8601 in UTC with milliseconds.
 

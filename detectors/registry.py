@@ -1,4 +1,7 @@
-"""Finds detectors by name: ours, those that installed packages bring, and River's own."""
+"""Finds detectors by name: ours, those that installed packages bring, and River's own.
+
+What is River's is imported when it is asked for: with all that River needs it takes longer than the rest of a start.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,9 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from river import anomaly
 from river.base import AnomalyDetector, SupervisedAnomalyDetector
 
 from detectors.base import Detector
-from detectors.river_adapter import RiverDetector
-from detectors.river_pipeline import make_pipeline, make_step
 
 GROUP = "tocsin.detectors"
 """Entry-point group in which packages announce their detectors."""
@@ -29,6 +29,8 @@ PIPELINE = "river"
 
 
 def _made(step: dict[str, dict[str, Any] | list[Any]]) -> dict[str, dict[str, Any] | list[Any]]:
+    from detectors.river_pipeline import make_step  # noqa: PLC0415 - start-up time
+
     make_step(step)
     return step
 
@@ -71,6 +73,8 @@ class DetectorSettings(BaseModel):
         if self.name == PIPELINE:
             if self.parameters:
                 raise ValueError("parameters of `river` belong to its steps: write them in `pipeline`")
+            from detectors.river_pipeline import make_pipeline  # noqa: PLC0415 - start-up time
+
             make_pipeline(self.pipeline, self.seed)
         elif self.pipeline:
             raise ValueError(f"a pipeline is for the detector `river`, not `{self.name}`: set `name: river`")
@@ -102,19 +106,8 @@ def detector_factory(settings: DetectorSettings, state_key: bytes | None = None)
     detectors.registry.DetectorError: there is no detector 'river.HalfSpaceTree': did you mean 'river.HalfSpaceTrees'?
 
     """
-    if settings.name == PIPELINE:
-        pipeline = make_pipeline(settings.pipeline, settings.seed)
-
-        def make() -> Detector:
-            return RiverDetector(pipeline, scale=False, state_key=state_key)
-    elif settings.name.startswith(RIVER):
-        estimator = _river_classes().get(settings.name)
-        if estimator is None:
-            raise DetectorError(_unknown(settings.name))
-        _make(settings, estimator)
-
-        def make() -> Detector:
-            return RiverDetector(_make(settings, estimator), scale=settings.scale, state_key=state_key)
+    if settings.name == PIPELINE or settings.name.startswith(RIVER):
+        make = _factory_of_river(settings, state_key)
     else:
         announced = _announced().get(settings.name)
         if announced is None:
@@ -128,6 +121,20 @@ def detector_factory(settings: DetectorSettings, state_key: bytes | None = None)
     if not isinstance(make(), Detector):
         raise DetectorError(f"detector {settings.name!r} is no detectors.base.Detector: see the how-to on detectors")
     return make
+
+
+def _factory_of_river(settings: DetectorSettings, state_key: bytes | None) -> Callable[[], Detector]:
+    from detectors.river_adapter import RiverDetector  # noqa: PLC0415 - start-up time
+    from detectors.river_pipeline import make_pipeline  # noqa: PLC0415 - start-up time
+
+    if settings.name == PIPELINE:
+        pipeline = make_pipeline(settings.pipeline, settings.seed)
+        return lambda: RiverDetector(pipeline, scale=False, state_key=state_key)
+    estimator = _river_classes().get(settings.name)
+    if estimator is None:
+        raise DetectorError(_unknown(settings.name))
+    _make(settings, estimator)
+    return lambda: RiverDetector(_make(settings, estimator), scale=settings.scale, state_key=state_key)
 
 
 def names() -> list[str]:
@@ -154,6 +161,8 @@ def _announced() -> dict[str, EntryPoint]:
 @cache
 def _river_classes() -> dict[str, type[AnomalyDetector | SupervisedAnomalyDetector]]:
     """Return River's detectors, but for those that need another inside."""
+    from river import anomaly  # noqa: PLC0415 - start-up time
+
     classes = {RIVER + name: getattr(anomaly, name) for name in anomaly.__all__}
     return {
         name: kind

@@ -11,8 +11,6 @@ from alerts.policies import RANGE
 from detectors.auto import KINDS, prepare
 from detectors.base import Detector
 from detectors.registry import DetectorError, detector_factory
-from detectors.river_adapter import KIND
-from detectors.river_adapter import prepare as prepare_river
 from detectors.transactions.classifier import prepare as prepare_fraud
 from streams.models import TOPIC as MODELS
 from streams.processor import Processor
@@ -87,16 +85,25 @@ def run_worker(configuration: Configuration) -> int:
     from streams.worker import run_worker as work  # noqa: PLC0415 - a backtest needs no Faust
 
     processors = make_processor(configuration)
-    name = configuration.telemetry.detector.name
-    if name == "auto":
-        prepare()
-    elif name.startswith("river"):
-        prepare_river()
+    kinds = _prepared(configuration.telemetry.detector.name)
     prepare_fraud()
-    found = KINDS if name == "auto" else (name,) if name in KINDS else (KIND,)
-    start_at_zero({STREAM: OUTCOMES, TRANSACTIONS: DECISIONS}, (*found, SILENCE, RANGE, FRAUD))
-    outputs = (*OUTPUTS, MODELS) if configuration.transactions.challengers else OUTPUTS
+    start_at_zero({STREAM: OUTCOMES, TRANSACTIONS: DECISIONS}, (*kinds, SILENCE, RANGE, FRAUD))
+    transactions = configuration.transactions
+    outputs = (*OUTPUTS, MODELS) if transactions.challengers or transactions.drift.enabled else OUTPUTS
     return work(configuration, processors, outputs=outputs)
+
+
+def _prepared(detector: str) -> tuple[str, ...]:
+    """Compile what a detector runs, so that no event has to wait for it, and return the kinds of alerts it raises."""
+    if detector == "auto":
+        prepare()
+        return KINDS
+    from detectors.river_adapter import KIND  # noqa: PLC0415 - start-up time
+    from detectors.river_adapter import prepare as prepare_river  # noqa: PLC0415 - start-up time
+
+    if detector.startswith("river"):
+        prepare_river()
+    return (detector,) if detector in KINDS else (KIND,)
 
 
 def run_notifier(configuration: Configuration) -> int:
