@@ -58,6 +58,11 @@ class Lease:
         self._until = since + self._seconds
         self._given_up = False
 
+    @property
+    def held(self) -> bool:
+        """Whether this worker is at work on partitions."""
+        return self._held
+
     def hold(self) -> None:
         """Note that from here on partitions are held, until ``release``."""
         if self._given_up:

@@ -104,6 +104,11 @@ class TableManager(FaustTableManager):
 
     _recovery: FaustRecovery | None
 
+    async def on_start(self) -> None:
+        """Begin at once: Faust waits a second for more tables, and here all are there from the beginning."""
+        await self._update_channels()
+        await self.recovery.start()
+
     @property
     def recovery(self) -> FaustRecovery:
         """Return the recovery of these tables."""

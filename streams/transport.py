@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from faust.transport.drivers import aiokafka as driver
@@ -16,8 +16,9 @@ from faust.types import TP, ConsumerMessage
 from streams.lease import follow_group, guard, now
 from streams.scheduler import Fetched, MicroBatch
 
-IMPATIENT_MS, PATIENT_MS = 5, 500
-"""How long a broker may wait for records that it is asked for: while others are still to be worked on, and else."""
+IMPATIENT_MS, RECOVERING_MS, PATIENT_MS = 5, 50, 500
+"""How long a broker may wait for records that it is asked for: while others are to be worked on, while no partitions
+are held since states are recovered, and else. What else it is asked meanwhile, as where a changelog ends, waits too."""
 
 
 BACKOFF_SECONDS = 0.01
@@ -39,7 +40,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Connect, and keep the lease by what the group says."""
         await super().on_start()
         consumer = self._ensure_consumer()
-        _ask_again_at_once(consumer._fetcher)
+        _ask_again_at_once(consumer._fetcher, lambda: self.app.lease.held)
         follow_group(consumer._coordinator, self.app.lease)
 
     async def _fetch_records(
@@ -140,7 +141,7 @@ def _settle(room: asyncio.Future[None]) -> None:
         room.set_result(None)
 
 
-def _ask_again_at_once(fetcher: Any) -> None:
+def _ask_again_at_once(fetcher: Any, holds: Callable[[], bool]) -> None:
     """Let a broker be asked for more as soon as some of it is wanted.
 
     aiokafka asks a broker for nothing while any of its records have waited for less than 100 ms, and has one question
@@ -151,7 +152,8 @@ def _ask_again_at_once(fetcher: Any) -> None:
     as_it_was = fetcher._get_actions_per_node
 
     def with_patience(assignment: Any) -> Any:
-        fetcher._fetch_max_wait_ms = IMPATIENT_MS if fetcher._records else PATIENT_MS
+        patience = PATIENT_MS if holds() else RECOVERING_MS
+        fetcher._fetch_max_wait_ms = IMPATIENT_MS if fetcher._records else patience
         return as_it_was(assignment)
 
     fetcher._get_actions_per_node = with_patience
