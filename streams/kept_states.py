@@ -1,8 +1,8 @@
-"""States by name: taken from the store when first asked for, handed back when changed, put away when cold."""
+"""States by name: taken from the store when first asked for, handed back when changed, put away for want of room."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import random
 from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
@@ -24,9 +24,13 @@ S = TypeVar("S", bound=Snapshotted)
 
 
 class KeptStates(Generic[S]):
-    """The sources (or accounts, or counterparties) of one partition, of which the warm ones are in memory.
+    """The sources (or accounts, or counterparties) of one partition, of which some are in memory.
 
     A snapshot restored is what was put away, to the last bit. So results do not depend on which are in memory.
+
+    Chance decides which are put away. Most sources send at intervals, one after the other and round again: the one that
+    has not sent for the longest is the next to send, so whoever puts that away puts away the wrong one each time. One
+    that does not come back is met by chance sooner or later, and needs no memory from then on.
 
     Parameters
     ----------
@@ -53,14 +57,15 @@ class KeptStates(Generic[S]):
     >>> kept.put_away(0)  # nothing: all have changed
     0
     >>> stored.update(kept.changes())
-    >>> kept.put_away(101), len(kept), kept.bytes, kept.read("a").n
-    (1, 1, 101, 2)
+    >>> kept.put_away(102), len(kept), kept.read("a").n
+    (1, 1, 2)
 
     """
 
     def __init__(self, make: Callable[[str], S], stored: Callable[[str], bytes | None], overhead: int) -> None:
         self._make, self._stored, self._overhead = make, stored, overhead
-        self._kept: OrderedDict[str, S] = OrderedDict()
+        self._kept: dict[str, S] = {}
+        self._chance = random.Random(0)  # noqa: S311  nothing secret
         self._sizes: dict[str, int] = {}
         self._changed: dict[str, None] = {}
         self._forgotten: dict[str, None] = {}
@@ -74,11 +79,11 @@ class KeptStates(Generic[S]):
         return iter(self._kept.values())
 
     def in_memory(self, name: str) -> S | None:
-        """Return a state if it is in memory; looking at it does not make it warm."""
+        """Return a state if it is in memory."""
         return self._kept.get(name)
 
     def peek(self, name: str) -> S | None:
-        """Return a state to look at, ``None`` if there is none by this name; looking at it does not make it warm."""
+        """Return a state to look at, ``None`` if there is none by this name; it is not taken into memory for that."""
         kept = self._kept.get(name)
         stored = None if kept is not None or name in self._forgotten else self._stored(name)
         if stored is not None:
@@ -95,10 +100,7 @@ class KeptStates(Generic[S]):
     def read(self, name: str) -> S:
         """Return a state to look at."""
         kept = self._kept.get(name)
-        if kept is None:
-            return self._take_up(name)
-        self._kept.move_to_end(name)
-        return kept
+        return self._take_up(name) if kept is None else kept
 
     def change(self, name: str) -> S:
         """Return a state to change; it will be part of the next checkpoint."""
@@ -134,18 +136,15 @@ class KeptStates(Generic[S]):
                 yield name, None
 
     def put_away(self, down_to: int) -> int:
-        """Let the coldest leave memory until so many bytes are left, but none that has changed; return how many."""
-        gone = []
-        left = self.bytes
-        for name in self._kept:
-            if left <= down_to:
-                break
-            if name not in self._changed:
-                gone.append(name)
-                left -= self._sizes[name]
-        for name in gone:
-            self._drop(name)
-        return len(gone)
+        """Let some leave memory until so many bytes are left, but none that has changed; return how many."""
+        if self.bytes <= down_to:
+            return 0
+        before = len(self._kept)
+        unchanged = [name for name in self._kept if name not in self._changed]
+        self._chance.shuffle(unchanged)
+        while unchanged and self.bytes > down_to:
+            self._drop(unchanged.pop())
+        return before - len(self._kept)
 
     def _take_up(self, name: str) -> S:
         taken = self._make(name)

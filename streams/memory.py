@@ -12,7 +12,7 @@ from streams.partition import Partition
 
 log = structlog.get_logger(__name__)
 
-LEAVE = 0.8
+LEAVE = 0.9
 """Share of the bound down to which states leave memory, so that not each batch has to make room."""
 
 SAID_SECONDS = 60.0
@@ -20,10 +20,10 @@ SAID_SECONDS = 60.0
 
 
 class MemoryBound:
-    """Lets the coldest states of all partitions of a worker leave memory once they take more than they may.
+    """Lets some states of all partitions of a worker leave memory once they take more than they may.
 
-    What has changed is written first, by a checkpoint. So with more warm sources than there is room for, checkpoints
-    come more often and states are read again and again: the worker slows down, and its lag tells.
+    What has changed is written first, by a checkpoint. So with more sources than there is room for, checkpoints
+    come more often and states are read again: the worker slows down, and its lag tells.
 
     Parameters
     ----------

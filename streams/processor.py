@@ -92,7 +92,7 @@ class Processor(Protocol):
     def put_away(self, down_to: int) -> int:
         """Let states leave memory until no more than so many bytes are left, and return how many went.
 
-        Only states that have not changed since they were stored go, those first that were not needed for the longest.
+        Only states that have not changed since they were stored go.
         """
 
     def process(self, records: Sequence[Record]) -> Result:

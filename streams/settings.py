@@ -105,8 +105,8 @@ class StateSettings(Settings):
     memory_megabytes: int = Field(
         1450,
         ge=8,
-        description="Memory for the states of sources and accounts, of all partitions of a worker; beyond it the"
-        " coldest go to RocksDB and come back with their next event.",
+        description="Memory for the states of sources and accounts, of all partitions of a worker; beyond it"
+        " some go to RocksDB and come back with their next event.",
     )
     cache_megabytes: int = Field(
         64, ge=8, description="Memory that RocksDB may take for blocks and for what it has not yet written, in all."
