@@ -17,7 +17,8 @@ from streams.processor import Output, Record
 from streams.replay_transactions import NO_COLUMNS_NAMED, TransactionColumns, TransactionReplay
 from streams.rule_book import RULES, RuleVersion
 from streams.tables import Progress, ending_of, must_not_replace, write_table
-from streams.transactions import TransactionProcessor, TransactionSettings
+from streams.transaction_settings import TransactionSettings
+from streams.transactions import TransactionProcessor
 
 
 @dataclass(frozen=True, slots=True)

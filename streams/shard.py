@@ -5,25 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Final
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.commands import Command
-from alerts.lifecycle import Lifecycle
-from alerts.policies import Ruling
 from alerts.policy import Policy
 from detectors.transactions import (
-    AccountHistory,
-    ClassifierSettings,
     Contest,
     CounterpartyHistory,
-    DecisionSettings,
     FraudModel,
     FraudModelSettings,
     FraudScore,
-    PromotionSettings,
 )
 from detectors.transactions.breaker import Breaker, BreakerSettings
 from detectors.transactions.classifier import AdditiveLogisticRegression
@@ -33,6 +25,7 @@ from detectors.transactions.model import named
 from detectors.transactions.snapshots import decode_state
 from detectors.transactions.windows import Row
 from streams.account_commands import AccountCommands, SaidOfAlert
+from streams.accounts import Account
 from streams.atomic_states import AtomicStates, Change
 from streams.awaiting_labels import Awaiting, AwaitingLabels
 from streams.elsewhere import ElsewhereState, PaymentElsewhere, PaymentsElsewhere
@@ -40,83 +33,13 @@ from streams.forgetting import Forgetting
 from streams.kept_states import KeptStates
 from streams.late_labels import LateLabel, LateLabels
 from streams.promotions import Promotions, Said
-from streams.schemas import EventLimits
+from streams.transaction_settings import Challenge, LabelSettings
 
-STREAM: Final = "transactions"
 COMMIT_KEY, ACCOUNT, COUNTERPARTY = "shard", "account/", "counterparty/"
 """Key of what ends a checkpoint, and what those of accounts and counterparties begin with."""
 
 ACCOUNT_BYTES, COUNTERPARTY_BYTES = 4096, 1024
 """What one takes in memory beside the bytes of its snapshot."""
-
-
-class LabelSettings(BaseModel):
-    """How long a label may take."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    wait_seconds: float = Field(
-        30 * 86_400.0, gt=0, description="Event time after which no label for a transaction is expected any more."
-    )
-    wait_limit: int = Field(
-        200_000,
-        ge=1,
-        description="Transactions of a partition, and again of all others, that may wait for labels; beyond it the "
-        "oldest go.",
-    )
-    across_partitions: bool = Field(
-        True,
-        description="Whether a label counts for its counterparty in all partitions, not only in that of its payment. "
-        "Better decisions, for which each worker reads all payments.",
-    )
-
-
-class Account:
-    """An account's history and the life of its alerts; ``heard`` is when the last of its transactions was produced."""
-
-    def __init__(self, name: str, settings: FraudModelSettings, policy: Policy) -> None:
-        self.name = name
-        self.era: object = None
-        self.history = AccountHistory(settings.known_counterparties, large=settings.large)
-        self.alerts = Lifecycle(STREAM, name, policy)
-        self.newest = self.heard = -math.inf
-        self.suspicion = ""
-
-    def govern(self, ruling: Ruling) -> None:
-        """Let another policy count for its alerts from now on."""
-        self.alerts.govern(ruling)
-
-    def snapshot(self) -> bytes:
-        """Return the account in a compact, versioned, non-executable form."""
-        alerts, history = self.alerts.snapshot(), self.history.snapshot()
-        return msgspec.msgpack.encode(_AccountState(1, self.newest, self.suspicion, alerts, history, self.heard))
-
-    def restore(self, state: bytes) -> None:
-        """Take up an account that ``snapshot`` gave."""
-        saved = decode_state(state, _AccountState, 1)
-        self.newest, self.suspicion, self.heard = saved.newest, saved.suspicion, saved.heard
-        self.alerts.restore(saved.alerts)
-        self.history.restore(saved.history)
-
-
-class _AccountState(msgspec.Struct, array_like=True, frozen=True):
-    version: int
-    newest: float
-    suspicion: str
-    alerts: list[object]
-    history: bytes
-    heard: float = -math.inf
-
-
-class Challenge(BaseModel):
-    """Which models challenge the shard's own, and what they need to take its place."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    challengers: dict[str, ClassifierSettings]
-    promotion: PromotionSettings
-    decision: DecisionSettings
-    limits: EventLimits
 
 
 class _ContestState(msgspec.Struct, array_like=True, frozen=True):

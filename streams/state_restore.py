@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
+from streams.accounts import STREAM as TRANSACTIONS
 from streams.atomic_states import AtomicStates, stored_with
 from streams.shard import ACCOUNT, COMMIT_KEY
-from streams.shard import STREAM as TRANSACTIONS
 from streams.source import ids_in, with_offset
 from streams.source_ids import id_key
 from streams.state import MARKER_KEY, Marker

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
-
-from alerts.alert import Alert, State
-from alerts.policy import BudgetLimits, Policy, Thresholds
+from alerts.alert import Alert
 from alerts.summary import duration
-from detectors.score import Score, SignalScore, ValueExplanation
 from detectors.transactions import (
-    ClassifierSettings,
     Decision,
-    DecisionSettings,
-    FraudModelSettings,
     FraudScore,
-    PromotionSettings,
     decide,
 )
-from detectors.transactions.breaker import BreakerSettings
-from detectors.transactions.contest import DEFAULT
-from detectors.transactions.drift import DriftSettings
 from detectors.transactions.trace import DecisionTrace
 from streams.absorbed import unread
+from streams.accounts import STREAM, Account
 from streams.awaiting_labels import Awaiting
 from streams.codec import Rejected, decode, misplaced, mistimed
 from streams.dead_letters import dead_letter
 from streams.decided import decision_record
 from streams.elsewhere import PaymentElsewhere
+from streams.fraud_alerts import KIND, as_score, sentence, worded
 from streams.late_labels import LateLabel
 from streams.models import alone, told
 from streams.policy_book import TOPIC as POLICIES
@@ -37,101 +27,19 @@ from streams.policy_book import PolicyBook
 from streams.processor import Output, Record, Result
 from streams.promotions import TOPIC as PROMOTIONS
 from streams.rule_book import LISTS, RULES, RuleBook
-from streams.schemas import EventLimits, LabelEvent, Name, TransactionEvent
-from streams.settings import Settings
-from streams.shard import STREAM, Account, Challenge, LabelSettings, Shard
+from streams.schemas import LabelEvent, TransactionEvent
+from streams.shard import Shard
 from streams.source_commands import TOPIC as COMMANDS
+from streams.transaction_settings import TransactionSettings
 
 LARGEST_AMOUNT = 1e15
 """Amounts beyond count as this much: nobody pays it, and sums stay exact enough."""
 
-KIND = "fraud"
 OUTCOMES = (
     *("approve", "review", "decline", "breaker", "duplicate", "dead_letter", "replayed"),
     *("label_learned", "label_corrected", "label_repeated", "label_missed"),
     *("command_done", "command_without_effect", "drift"),
 )
-
-FRAUD_POLICY = Policy(
-    default=Thresholds(
-        fire_p=0.9999,
-        clear_p=0.9999,
-        warning_p=0.5,
-        critical_p=0.2,
-        resolve_after=86_400.0,
-        resolve_after_events=3,
-    )
-)
-"""An alert begins with the decision; its p-value is the probability that the transaction is genuine after all."""
-
-
-class ChallengerSettings(Settings):
-    """A model that is scored beside the one which decides."""
-
-    model: ClassifierSettings = Field(ClassifierSettings(), description="What it sees, and how it learns.")
-
-
-class TransactionSettings(Settings):
-    """How transactions are decided."""
-
-    limits: EventLimits = Field(EventLimits(), description="What a transaction may be.")
-    model: FraudModelSettings = Field(FraudModelSettings(), description="How the fraud model learns.")
-    challengers: dict[Name, ChallengerSettings] = Field(
-        {}, description="Models that score the same transactions in shadow, by name.", max_length=16
-    )
-    promotion: PromotionSettings = Field(
-        PromotionSettings(), description="When a challenger takes the champion's place."
-    )
-    drift: DriftSettings = Field(DriftSettings(), description="When the model has been overtaken by events.")
-    shadow_scores: bool = Field(False, description="Whether decisions tell what the other models say.")
-    decision: DecisionSettings = Field(DecisionSettings(), description="Where a score becomes a decision.")
-    labels: LabelSettings = Field(LabelSettings(), description="How long labels may take.")
-    alert_on: frozenset[str] = Field(frozenset({"review", "decline"}), description="Decisions that raise an alert.")
-    breaker: BreakerSettings = Field(BreakerSettings(), description="When declines are too many to be right.")
-    rules: bool = Field(True, description="Whether topics `rules` and `lists` have a say.")
-    policy: Policy = Field(FRAUD_POLICY, description="How severe an account's alert is, and when it ends.")
-    traces: Literal["all", "suspicious", "none"] = Field(
-        "all", description="Which decisions carry what they rest on, for `tocsin explain decision`."
-    )
-    contributions: int = Field(8, ge=0, description="Features whose contribution a decision tells.")
-    forget_after: float | None = Field(
-        90 * 86_400.0,
-        gt=0,
-        description="Seconds of event time without a transaction after which an account or counterparty is forgotten:"
-        " its state is deleted, an account's alert ends as expired, and it begins anew with its next transaction."
-        " Must be longer than `labels.wait_seconds`. `null` keeps all for good.",
-    )
-
-    @field_validator("challengers")
-    @classmethod
-    def _default_is_taken(cls, challengers: dict[str, ChallengerSettings]) -> dict[str, ChallengerSettings]:
-        if DEFAULT in challengers:
-            raise ValueError(f"{DEFAULT!r} is the model under transactions.model: give the challenger another name")
-        return challengers
-
-    @property
-    def challenge(self) -> Challenge | None:
-        """What a shard must know of the challengers, if there are any."""
-        if not self.challengers:
-            return None
-        models = {name: one.model for name, one in self.challengers.items()}
-        return Challenge(challengers=models, promotion=self.promotion, decision=self.decision, limits=self.limits)
-
-    @field_validator("policy")
-    @classmethod
-    def _has_no_budget(cls, policy: Policy) -> Policy:
-        if policy.budget != BudgetLimits():
-            raise ValueError("an alert budget is for telemetry: here each alert is a decision; see review_at")
-        return policy
-
-    @model_validator(mode="after")
-    def _waits_for_labels(self) -> Self:
-        if self.forget_after is not None and self.forget_after <= self.labels.wait_seconds:
-            raise ValueError(
-                f"forget_after: {self.forget_after:g} s is not longer than labels.wait_seconds,"
-                f" {self.labels.wait_seconds:g} s: labels would come for accounts that are forgotten"
-            )
-        return self
 
 
 class TransactionProcessor:
@@ -361,7 +269,7 @@ class TransactionProcessor:
         """End the alert of an account that is forgotten."""
         self._policies.govern(account, account.heard)
         ended = account.alerts.expire(self._settings.forget_after or 0.0)
-        self._publish([_told(alert, account.suspicion) for alert in ended], cause, result)
+        self._publish([worded(alert, account.suspicion) for alert in ended], cause, result)
         result.forgotten += 1
 
     def _obey(self, now: float, cause: Record, result: Result) -> None:
@@ -369,7 +277,7 @@ class TransactionProcessor:
             self._policies.govern(account, account.heard)
             changes = account.alerts.command(command)
             result.outcomes["command_done" if changes else "command_without_effect"] += 1
-            self._publish([_told(alert, account.suspicion) for alert in changes], cause, result)
+            self._publish([worded(alert, account.suspicion) for alert in changes], cause, result)
 
     def _publish(self, alerts: Iterable[Alert], cause: Record, result: Result) -> None:
         for alert in alerts:
@@ -386,34 +294,8 @@ class TransactionProcessor:
         if suspicious:
             # A rule may ask for review where the score alone would not.
             genuine = min(max(1.0 - score.probability, 1e-12), self._settings.policy.of(KIND).fire_p)
-            account.suspicion = _sentence(event, score, decision)
+            account.suspicion = sentence(event, score, decision)
         self._policies.govern(account, account.heard)
-        step = account.alerts.step(event.time, _as_score(genuine, score))
+        step = account.alerts.step(event.time, as_score(genuine, score))
         result.held.update(step.newly_held)
-        return [_told(alert, account.suspicion) for alert in step.changes]
-
-
-def _as_score(genuine: float, score: FraudScore) -> Score:
-    raised = {name: value for name, value in score.contributions.items() if value > 0.0}
-    total = sum(raised.values())
-    values = {
-        name: ValueExplanation(score.features[name], None, None, None, raised[name] / total)
-        for name in sorted(raised, key=lambda name: -raised[name])[:5]
-    }
-    signal = SignalScore(KIND, genuine, next(iter(values), None), direction=0)
-    return Score(p_value=genuine, anomaly_score=min(score.probability, 1.0), signals=(signal,), values=values)
-
-
-def _sentence(event: TransactionEvent, score: FraudScore, decision: Decision) -> str:
-    because = "; ".join(decision.reasons) or "no single reason stands out"
-    currency = f" {event.currency}" if event.currency else ""
-    what = "declined" if decision.verdict == "decline" else "to be reviewed"
-    return (
-        f"{event.account}: payment {event.transaction_id} of {event.amount:.2f}{currency} to {event.counterparty} "
-        f"is {what} (fraud score {score.probability:.2f}): {because}."
-    )
-
-
-def _told(alert: Alert, suspicion: str) -> Alert:
-    summary = f"{suspicion} Nothing suspicious since." if alert.state is State.RESOLVED else suspicion
-    return alert.model_copy(update={"summary": summary})
+        return [worded(alert, account.suspicion) for alert in step.changes]

@@ -12,11 +12,11 @@ from detectors.auto import KINDS, prepare
 from detectors.base import Detector
 from detectors.registry import DetectorError, detector_factory
 from detectors.transactions.classifier import prepare as prepare_fraud
+from streams.accounts import STREAM as TRANSACTIONS
+from streams.fraud_alerts import KIND as FRAUD
 from streams.models import TOPIC as MODELS
 from streams.processor import Processor
-from streams.shard import STREAM as TRANSACTIONS
 from streams.telemetry import OUTCOMES, STREAM, TelemetryProcessor
-from streams.transactions import KIND as FRAUD
 from streams.transactions import OUTCOMES as DECISIONS
 from streams.transactions import TransactionProcessor
 from tocsin.config import Configuration, ConfigurationError, Problem

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from detectors.transactions import DecisionSettings
 from streams.processor import Output, Record, Result
-from streams.transactions import TransactionProcessor, TransactionSettings
+from streams.transaction_settings import TransactionSettings
+from streams.transactions import TransactionProcessor
 from tests.crashes import by_offset, over_several_lives
 
 START = 1_767_225_600.0

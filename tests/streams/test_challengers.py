@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from streams.backtest_transactions import backtest_transactions
 from streams.processor import Output, Record
-from streams.transactions import TransactionProcessor, TransactionSettings
+from streams.transaction_settings import TransactionSettings
+from streams.transactions import TransactionProcessor
 from tests.crashes import store, with_a_torn_checkpoint
 from tests.streams.test_transactions import DAY, batches, label, of, payment, play, uninterrupted, values
 

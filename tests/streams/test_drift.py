@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from detectors.transactions.drift import DriftSettings
 from streams.processor import Output, Record
-from streams.transactions import ChallengerSettings, TransactionProcessor, TransactionSettings
+from streams.transaction_settings import ChallengerSettings, TransactionSettings
+from streams.transactions import TransactionProcessor
 from tests.crashes import in_batches, with_a_torn_checkpoint
 
 START = 1_767_225_600.0

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.processor import Record
-from streams.transactions import TransactionProcessor, TransactionSettings
+from streams.transaction_settings import TransactionSettings
+from streams.transactions import TransactionProcessor
 from tests.crashes import by_offset, over_several_lives, store, with_a_torn_checkpoint
 from tests.streams.town import SETTINGS, batches, decisions, heard_by, payments, play, uninterrupted
 

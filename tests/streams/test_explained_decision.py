@@ -13,7 +13,8 @@ from streams.decisions import DecisionRecord, PackedTrace
 from streams.explained_decision import explained
 from streams.processor import Record
 from streams.schemas import TransactionEvent
-from streams.transactions import TransactionProcessor, TransactionSettings
+from streams.transaction_settings import TransactionSettings
+from streams.transactions import TransactionProcessor
 from tests.streams.test_rules import FRIENDS, LARGE, entry, payment, rules
 from tests.streams.test_transactions import of, uninterrupted
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from streams.processor import Output, Record
-from streams.transactions import TransactionProcessor, TransactionSettings
+from streams.transaction_settings import TransactionSettings
+from streams.transactions import TransactionProcessor
 from tests.crashes import store
 
 DAY = 86_400.0

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from detectors.transactions.rules import RuleError, RuleSet, table
 from streams.processor import Output, Record
 from streams.rule_book import ListChange, RuleVersion
-from streams.transactions import TransactionProcessor, TransactionSettings
+from streams.transaction_settings import TransactionSettings
+from streams.transactions import TransactionProcessor
 from tests.crashes import store
 
 START = 1e9

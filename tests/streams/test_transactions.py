@@ -12,7 +12,8 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from streams.processor import Output, Record
-from streams.transactions import TransactionProcessor, TransactionSettings
+from streams.transaction_settings import TransactionSettings
+from streams.transactions import TransactionProcessor
 from tests.crashes import in_batches, store, with_a_torn_checkpoint
 from tocsin.demo.cards import CardSimulator
 

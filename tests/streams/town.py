@@ -10,7 +10,8 @@ from typing import Any
 
 from streams.partitioner import partition_of
 from streams.processor import Output, Record
-from streams.transactions import TransactionProcessor, TransactionSettings
+from streams.transaction_settings import TransactionSettings
+from streams.transactions import TransactionProcessor
 from tests.crashes import in_batches
 from tocsin.demo.cards import CardSimulator
 

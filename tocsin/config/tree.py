@@ -13,7 +13,7 @@ from streams.serving.settings import ServeSettings
 from streams.settings import EngineSettings
 from streams.telemetry import TelemetrySettings
 from streams.topics import TopicSettings
-from streams.transactions import TransactionSettings
+from streams.transaction_settings import TransactionSettings
 from tocsin.config.load import load_settings
 
 

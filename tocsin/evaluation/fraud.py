@@ -17,7 +17,7 @@ import numpy as np
 from streams.backtest_transactions import backtest_transactions
 from streams.columns import epochs, numbers_in, truths_in
 from streams.tables import Progress, TableError, column_names, read_table
-from streams.transactions import TransactionSettings
+from streams.transaction_settings import TransactionSettings
 from tocsin.evaluation.fraud_protocol import (
     DELAY_DAYS,
     TESTED_DAYS,
