@@ -28,7 +28,8 @@ from alerts.topology import SourceRule, TopologySettings
 from benchmarks.simulated_faults import DESIGNED_ON, KINDS, START, STEP, Draft, Scenario, System, readings, scenario
 from detectors.registry import detector_factory
 from streams.processor import Record
-from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from streams.telemetry import TelemetryProcessor
+from streams.telemetry_settings import TelemetrySettings
 
 BATCH = 30
 RARE_P = 0.001

@@ -29,7 +29,8 @@ from alerts.incidents import Incidents
 from alerts.topology import SourceRule, TopologySettings
 from detectors.registry import detector_factory
 from streams.processor import Record
-from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from streams.telemetry import TelemetryProcessor
+from streams.telemetry_settings import TelemetrySettings
 
 GATEWAYS = 10
 INTERVAL = 10.0

@@ -23,7 +23,8 @@ from streams.policy_book import TOPIC as POLICIES
 from streams.processor import NOT_PRODUCED, Output, Record
 from streams.replay import USUAL_COLUMNS, Recording, Rows, TelemetryColumns, find_recordings
 from streams.tables import ENDINGS, Progress, TableError, count_rows, must_not_replace, write_table
-from streams.telemetry import STREAM, TelemetryProcessor, TelemetrySettings
+from streams.telemetry import STREAM, TelemetryProcessor
+from streams.telemetry_settings import TelemetrySettings
 
 REPEATED = "duplicate: an event with this event_id came shortly before"
 

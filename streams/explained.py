@@ -14,7 +14,7 @@ from streams.policy_book import PolicyBook
 from streams.processor import Record
 from streams.rescoring import Replayed, position_of
 from streams.scores import ScoreRecord
-from streams.telemetry import TelemetrySettings
+from streams.telemetry_settings import TelemetrySettings
 from streams.traces import program
 
 

@@ -10,7 +10,8 @@ from detectors.base import Detector
 from detectors.score import Score
 from streams.processor import Record
 from streams.readings import Reading, ReadingDecoder
-from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from streams.telemetry import TelemetryProcessor
+from streams.telemetry_settings import TelemetrySettings
 
 
 class Replayed(NamedTuple):

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Literal, NamedTuple
-
-from pydantic import Field
+from typing import NamedTuple
 
 from alerts.alert import Alert
 from alerts.feedback import Feedback
 from alerts.lifecycle import Lifecycle
-from alerts.policy import Policy
 from alerts.signature import NOTEWORTHY_P
 from detectors.base import Detector
-from detectors.registry import DetectorSettings
 from streams.across_sources import AcrossSources
 from streams.codec import Reason, Rejected, misplaced, mistimed
 from streams.dead_letters import dead_letter
 from streams.kept_states import KeptStates
-from streams.late_events import LateSettings, RecentPast, Scored
-from streams.peers import PeerSettings
+from streams.late_events import RecentPast, Scored
 from streams.policy_book import CHANGES, PolicyBook
 from streams.policy_book import TOPIC as POLICIES
 from streams.processor import Output, Record, Result
 from streams.readings import Reading, ReadingDecoder
-from streams.schemas import EventLimits
 from streams.scores import ScoreChoice, ScoreSink, score_output
-from streams.settings import Settings
 from streams.silences import Silences
 from streams.source import Source, ids_in
 from streams.source_commands import TOPIC as COMMANDS
@@ -35,6 +28,7 @@ from streams.source_commands import SourceCommands
 from streams.source_ids import SourceIds
 from streams.source_labels import TOPIC as LABELS
 from streams.source_labels import SourceLabels, take_due
+from streams.telemetry_settings import TelemetrySettings
 from streams.traces import Model
 
 STREAM = "telemetry"
@@ -50,28 +44,6 @@ OUTCOMES = (
     *("label_learned", "label_repeated", "label_unmatched"),
     *("command_done", "command_without_effect"),
 )
-
-
-class TelemetrySettings(Settings):
-    """How telemetry is scored and when it alerts."""
-
-    detector: DetectorSettings = Field(default_factory=DetectorSettings, description="Which detector, and how.")
-    policy: Policy = Field(default_factory=Policy, description="When a score is worth an alert.")
-    limits: EventLimits = Field(default_factory=EventLimits, description="What an event may be.")
-    scores: Literal["all", "anomalous", "sample"] = Field("anomalous", description="Which scores are published.")
-    anomalous_p: float = Field(0.01, gt=0, le=1, description="p-value at or below which a score counts as anomalous.")
-    sample: float = Field(0.01, gt=0, le=1, description="Share of scores published with `scores: sample`.")
-    peers: PeerSettings = Field(default_factory=PeerSettings, description="How new sources begin.")
-    late: LateSettings = Field(default_factory=LateSettings, description="What is done with events that come late.")
-    min_silence: float = Field(
-        10.0, ge=0, description="Seconds without an event that never count as silence, however busy the source."
-    )
-    forget_after: float | None = Field(
-        30 * 86_400.0,
-        ge=86_400,
-        description="Seconds without an event after which a source is forgotten: its state is deleted, its alerts end"
-        " as expired, and it begins anew if it sends again. `null` keeps all sources for good.",
-    )
 
 
 class _Taken(NamedTuple):

@@ -17,7 +17,8 @@ from streams.peers import PeerSettings
 from streams.processor import Output, Record
 from streams.source import StateFormatError
 from streams.state_keys import is_reserved, reserved
-from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from streams.telemetry import TelemetryProcessor
+from streams.telemetry_settings import TelemetrySettings
 from tests.crashes import store
 from tests.streams.told import Told
 

@@ -17,7 +17,8 @@ from streams.backtest import TelemetryBacktest, backtest_telemetry
 from streams.processor import Output, Record
 from streams.replay import TelemetryColumns, find_recordings
 from streams.tables import TableError
-from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from streams.telemetry import TelemetryProcessor
+from streams.telemetry_settings import TelemetrySettings
 from tests.streams.jump import Jump
 
 SETTINGS = TelemetrySettings()

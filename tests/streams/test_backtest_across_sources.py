@@ -16,7 +16,8 @@ from streams.partitioner import partition_of
 from streams.peers import PeerSettings
 from streams.processor import Record
 from streams.replay import TelemetryColumns, find_recordings
-from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from streams.telemetry import TelemetryProcessor
+from streams.telemetry_settings import TelemetrySettings
 from tests.streams.told import Told
 
 

@@ -13,7 +13,8 @@ from alerts.happening import ChangeEvent
 from detectors.registry import DetectorSettings, detector_factory
 from streams.processor import Record
 from streams.settling import SETTLING
-from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from streams.telemetry import TelemetryProcessor
+from streams.telemetry_settings import TelemetrySettings
 from tests.crashes import by_offset, over_several_lives
 from tests.streams.test_policies import READINGS, START, alerts, new, policy, telemetry
 

@@ -20,7 +20,8 @@ from streams.not_scored import letter_time, nothing_there, refused
 from streams.processor import Output, Record
 from streams.rescoring import Replay
 from streams.scores import ScoreRecord
-from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from streams.telemetry import TelemetryProcessor
+from streams.telemetry_settings import TelemetrySettings
 from tests.streams.test_feedback_and_budget import SETTINGS, labels, telemetry
 from tests.streams.told import Told
 

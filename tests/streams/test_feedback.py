@@ -20,7 +20,8 @@ from streams.backtest import backtest_telemetry
 from streams.processor import Output, Record
 from streams.source_labels import KEY
 from streams.tables import TableError
-from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from streams.telemetry import TelemetryProcessor
+from streams.telemetry_settings import TelemetrySettings
 from tocsin.config import Configuration
 from tocsin.wiring import make_processor
 

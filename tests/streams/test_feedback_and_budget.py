@@ -20,7 +20,8 @@ from streams.backtest import backtest_telemetry
 from streams.partitioner import partition_of
 from streams.peers import PeerSettings
 from streams.processor import Output, Record
-from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from streams.telemetry import TelemetryProcessor
+from streams.telemetry_settings import TelemetrySettings
 from tests.crashes import store
 from tests.streams.told import Told
 

@@ -16,7 +16,8 @@ from detectors.base import Detector
 from detectors.score import Score, SignalScore, ValueExplanation, anomaly_score
 from streams.late_events import EVERY, LateSettings, RecentPast
 from streams.processor import Output, Record, Result
-from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from streams.telemetry import TelemetryProcessor
+from streams.telemetry_settings import TelemetrySettings
 from tests.crashes import by_offset, over_several_lives
 
 START = 1_767_225_600.0

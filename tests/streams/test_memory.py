@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from detectors.auto import Auto
 from streams.kept_states import KeptStates
 from streams.processor import Record, Result
-from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from streams.telemetry import TelemetryProcessor
+from streams.telemetry_settings import TelemetrySettings
 from tests.crashes import store
 from tests.streams.test_feedback_and_budget import EVENTS, Worker, labels, telemetry, undisturbed
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from streams.processor import Output, Record
 from streams.settling import SETTLING
-from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from streams.telemetry import TelemetryProcessor
+from streams.telemetry_settings import TelemetrySettings
 from tests.crashes import by_offset, over_several_lives
 from tests.streams.told import Told
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.processor import Output, Record, Result
-from streams.telemetry import TelemetryProcessor, TelemetrySettings
+from streams.telemetry import TelemetryProcessor
+from streams.telemetry_settings import TelemetrySettings
 from tocsin.config import Configuration
 from tocsin.wiring import make_detector
 

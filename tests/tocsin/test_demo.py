@@ -17,7 +17,7 @@ from alerts.alert import iso
 from streams.codec import Rejected, decode
 from streams.schemas import EventLimits, LabelEvent, TelemetryEvent, TransactionEvent
 from streams.settings import KafkaSettings
-from streams.telemetry import TelemetrySettings
+from streams.telemetry_settings import TelemetrySettings
 from tocsin.broker.private import private_prefix
 from tocsin.cli import run
 from tocsin.config import Configuration

@@ -16,7 +16,7 @@ from tocsin.cli.terminal import console, print_json, print_table, progress
 if TYPE_CHECKING:
     from detectors.base import Detector
     from streams.tables import Progress
-    from streams.telemetry import TelemetrySettings
+    from streams.telemetry_settings import TelemetrySettings
     from tocsin.evaluation.tables import Table
 
 app = typer.Typer(

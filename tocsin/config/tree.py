@@ -11,7 +11,7 @@ from alerts.incident_settings import IncidentSettings
 from streams.delivery.settings import NotifySettings
 from streams.serving.settings import ServeSettings
 from streams.settings import EngineSettings
-from streams.telemetry import TelemetrySettings
+from streams.telemetry_settings import TelemetrySettings
 from streams.topics import TopicSettings
 from streams.transaction_settings import TransactionSettings
 from tocsin.config.load import load_settings

@@ -13,7 +13,7 @@ from detectors.base import Detector
 from streams.columns import truths_in
 from streams.replay import USUAL_COLUMNS, TelemetryColumns, find_recordings
 from streams.tables import Progress, TableError, read_table
-from streams.telemetry import TelemetrySettings
+from streams.telemetry_settings import TelemetrySettings
 from tocsin.evaluation.metrics import Agreement, agreement, average_precision
 from tocsin.evaluation.replayed import Flags, Replayed, replay
 from tocsin.evaluation.tables import Table, cell

@@ -12,7 +12,7 @@ import numpy as np
 
 from detectors.base import Detector
 from streams.tables import Progress, TableError
-from streams.telemetry import TelemetrySettings
+from streams.telemetry_settings import TelemetrySettings
 from tocsin.evaluation.metrics import average_precision, mean_average_precision
 from tocsin.evaluation.nab_result import CHOSEN, HELD_OUT, PARTS, TRANSFERRED, Category, NabResult, Precision
 from tocsin.evaluation.nab_scorer import LABELS, PROFILES, best, report, rows_of, score_at, windows_of

@@ -17,7 +17,7 @@ from streams.backtest import backtest_telemetry
 from streams.columns import are_numbers, epochs, numbers_in
 from streams.replay import USUAL_COLUMNS, Recording, TelemetryColumns, find_recordings
 from streams.tables import Progress, read_table
-from streams.telemetry import TelemetrySettings
+from streams.telemetry_settings import TelemetrySettings
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]

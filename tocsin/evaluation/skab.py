@@ -11,7 +11,7 @@ from pathlib import Path
 from detectors.base import Detector
 from streams.replay import TelemetryColumns
 from streams.tables import Progress
-from streams.telemetry import TelemetrySettings
+from streams.telemetry_settings import TelemetrySettings
 from tocsin.evaluation import labelled
 
 LABEL, OTHER_LABEL = "anomaly", "changepoint"
