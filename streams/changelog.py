@@ -37,15 +37,17 @@ def table_name(stream: str) -> str:
     return f"{stream}-state"
 
 
-async def prepare_cluster(settings: KafkaSettings, inputs: Sequence[str], *, restoring: bool = False) -> Cluster:
-    """Look the input topics up and create the changelog topics that do not exist yet.
+async def prepare_cluster(
+    settings: KafkaSettings, inputs: Sequence[str], outputs: Sequence[str] = (), *, restoring: bool = False
+) -> Cluster:
+    """Look the topics up and create the changelog topics that do not exist yet.
 
     One that is gone is an error, unless it is made to restore into it.
 
     Raises
     ------
     streams.changelog.TopicError
-        If an input topic does not exist, a changelog topic does not fit it, or one is gone that there was.
+        If an input or output topic does not exist, a changelog topic does not fit it, or one is gone that there was.
 
     """
     admin = AIOKafkaAdminClient(**settings.client_options())
@@ -53,7 +55,7 @@ async def prepare_cluster(settings: KafkaSettings, inputs: Sequence[str], *, res
     try:
         cluster = await admin.describe_cluster()
         existing = set(await admin.list_topics())
-        missing = [settings.topic(name) for name in inputs if settings.topic(name) not in existing]
+        missing = [settings.topic(name) for name in (*inputs, *outputs) if settings.topic(name) not in existing]
         if missing:
             raise TopicError(f"topic {missing[0]} does not exist: create it with `tocsin topics create`")
         changelogs = {name: changelog_topic(settings, name) for name in inputs}

@@ -78,7 +78,7 @@ async def _work(
     outputs: Sequence[str],
     stop: asyncio.Future[None],
 ) -> int:
-    cluster = await prepare_cluster(settings.kafka, inputs)
+    cluster = await prepare_cluster(settings.kafka, inputs, outputs)
     with _own_directory(settings.state, cluster.id) as directory:
         engine = Engine(settings, make_processor, cluster, directory, outputs)
         health = HealthServer(settings.http, engine.unhealthy, engine.unready, engine.refresh_metrics)
