@@ -20,7 +20,7 @@ from alerts.held import HeldBack
 from alerts.onset import Onset
 from alerts.policies import RANGE, Ruling
 from alerts.policy import Policy, Thresholds
-from alerts.second_look import looked_at_again
+from alerts.second_look import LATE, corrected, peak_of
 from alerts.signature import NOTEWORTHY_P, Signature, of_signal, of_silence
 from alerts.step import NOTHING, Step
 from alerts.trace import Trace, Witness
@@ -175,12 +175,12 @@ class Lifecycle:
             told = [score for time, score in scores if time >= since]
             if self._feedback is not None:
                 told = [one.score if (one := self._feedback.weigh(score)) else score for score in told]
-            after = looked_at_again(alert, told, self._ruling, self._now)
-            if after is not None:
-                self._put(kind, after, changes)
-                if after.state.over:
-                    del self._alerts[kind]
-                    self._held.release(kind)
+            peak = peak_of(kind, told, self._policy.of(kind))
+            if peak is None:
+                changes.append(self._end(kind, State.RETRACTED, LATE))
+            elif peak[0].p_value != alert.p_value:
+                severity = self._ruling.severity(kind, peak[0].p_value, peak[0].name)
+                self._put(kind, corrected(alert, *peak, severity, self._now), changes)
         return tuple(changes)
 
     def ids(self) -> Iterator[str]:
@@ -423,10 +423,10 @@ class Lifecycle:
         self._alerts[kind] = alert = self._ruling.stamped(alert)
         changes.append(alert)
 
-    def _end(self, kind: str, state: State = State.RESOLVED) -> Alert:
+    def _end(self, kind: str, state: State = State.RESOLVED, note: str | None = None) -> Alert:
         alert = self._alerts.pop(kind)
         self._held.release(kind)
-        return self._ruling.stamped(changed(alert, state, alert.severity, self._now))
+        return self._ruling.stamped(changed(alert, state, alert.severity, self._now, note))
 
     def _may_fire(self, kind: str, p_value: float, thresholds: Thresholds) -> bool:
         """Ask the calendar, then the budgets, of which a value outside of its valid range takes nothing."""

@@ -44,10 +44,8 @@ class AccountCommands:
     def hear(self, record: Record, limits: EventLimits) -> None:
         """Take in a record of the topic; of what cannot be taken, telemetry speaks, which reads the topic too."""
         event = decode(CommandEvent, record.value, limits)
-        if isinstance(event, Rejected) or event.alert_id is None or event.source is None:
-            return  # without an alert, it is to an incident
-        command = Command(event.time, event.command, event.alert_id, event.by, event.comment, event.assignee)
-        self._waiting.add(SaidOfAlert(counts_after(record.timestamp), record.offset, event.source, command))
+        if not isinstance(event, Rejected) and event.to_alert is not None:  # else it is to an incident
+            self._waiting.add(SaidOfAlert(counts_after(record.timestamp), record.offset, *event.to_alert))
 
     def due(self, produced_at: float) -> Iterator[SaidOfAlert]:
         """Take out what counts for a transaction produced at a time."""

@@ -107,11 +107,12 @@ class RecentPast:
             return Scored(self._append(detector, event))
         if t < self._until or t < self._events[-1].time - self._settings.rescore_within:
             return Scored(_take(detector, event))  # as it comes: what it came after is known no more
-        before = detector.snapshot()
+        before, past = detector.snapshot(), self.snapshot()
         try:
             return self._insert(detector, event)
         except Exception:
             detector.restore(before)
+            self.restore(past)
             raise
 
     def snapshot(self) -> PastState:
@@ -123,6 +124,24 @@ class RecentPast:
         self._until, self._events, self._states = state.until, state.events, state.states
 
     def _append(self, detector: Detector, event: Past) -> Score:
+        score = self._learn(detector, event)
+        self._forget(event.time - self._settings.rescore_within)
+        return score
+
+    def _insert(self, detector: Detector, event: Past) -> Scored:
+        """Go back to the last state before the event's place, and learn it and all that came after it anew."""
+        place = bisect.bisect_right(self._events, event.time, key=_time)
+        earlier = [kept for kept in self._states if kept.place <= place]
+        base = earlier.pop()
+        anew = [*self._events[base.place : place], event, *self._events[place:]]
+        self._events, self._states = self._events[: base.place], earlier
+        detector.restore(base.state)
+        again = tuple((one.time, self._learn(detector, one)) for one in anew)
+        self._forget(anew[-1].time - self._settings.rescore_within)
+        at = place - base.place
+        return Scored(again[at][1], again, len(anew) - 1 - at)
+
+    def _learn(self, detector: Detector, event: Past) -> Score:
         kept = None
         if not self._states or len(self._events) - self._states[-1].place >= EVERY:
             kept = _State(len(self._events), detector.snapshot())
@@ -130,23 +149,7 @@ class RecentPast:
         if kept is not None:
             self._states.append(kept)
         self._events.append(event)
-        self._forget(event.time - self._settings.rescore_within)
         return score
-
-    def _insert(self, detector: Detector, event: Past) -> Scored:
-        place = bisect.bisect_right(self._events, event.time, key=_time)
-        events = [*self._events[:place], event, *self._events[place:]]
-        earlier = [kept for kept in self._states if kept.place <= place]
-        base, states = earlier[-1], earlier
-        detector.restore(base.state)
-        again = []
-        for i in range(base.place, len(events)):
-            if i - states[-1].place >= EVERY:
-                states = [*states, _State(i, detector.snapshot())]
-            again.append((events[i].time, _take(detector, events[i])))
-        self._events, self._states = events, states
-        self._forget(events[-1].time - self._settings.rescore_within)
-        return Scored(again[place - base.place][1], tuple(again), len(events) - 1 - place)
 
     def _forget(self, before: float) -> None:
         """Let go of what no event within bounds can come before."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, WithJsonSchema, model_validator
 
-from alerts.commands import Order
+from alerts.commands import Command, Order
 from streams.settings import Settings
 
 Name = Annotated[str, Field(strict=True, min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -152,6 +152,13 @@ class CommandEvent(Event):
     into: Name | None = Field(None, description="With `merge`: the incident that goes on")
     sources: tuple[Name, ...] = Field((), description="With `split`: sources whose alerts shall be one of their own")
     action_id: Name | None = Field(None, description="With `approve` and `deny`: the action of the incident")
+
+    @property
+    def to_alert(self) -> tuple[str, Command] | None:
+        """The source of the alert that it is to, and the command; ``None`` if it is to an incident."""
+        if self.alert_id is None or self.source is None:
+            return None
+        return self.source, Command(self.time, self.command, self.alert_id, self.by, self.comment, self.assignee)
 
     @model_validator(mode="after")
     def _is_about_something(self) -> CommandEvent:

@@ -94,10 +94,10 @@ class Shard:
         policy: Policy,
         forget_after: float | None,
         states: Mapping[str, bytes],
-        challenge: Challenge | None = None,
-        breaker: BreakerSettings | None = None,
-        drift: DriftSettings | None = None,
-        stops_at: float = 0.3,
+        challenge: Challenge | None,
+        breaker: BreakerSettings,
+        drift: DriftSettings,
+        stops_at: float,
     ) -> None:
         self._states = AtomicStates(states, COMMIT_KEY)
         self.accounts = KeptStates(
@@ -118,9 +118,9 @@ class Shard:
         self.labels = LateLabels()
         self.commands = AccountCommands(saved.commands if saved else None)
         self.model = FraudModel(model)
-        self.breaker = Breaker(breaker or BreakerSettings(), saved.breaker if saved else None)
-        self._drift_settings = drift or DriftSettings()
-        self.drift = DriftDetector(self._drift_settings, stops_at, saved.drift if saved else None)
+        self.breaker = Breaker(breaker, saved.breaker if saved else None)
+        self._drift_settings = drift
+        self.drift = DriftDetector(drift, stops_at, saved.drift if saved else None)
         self.drifts = 0
         self.contest: Contest | None = None
         self.promotions: Promotions | None = None

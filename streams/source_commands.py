@@ -64,11 +64,11 @@ class SourceCommands:
             if isinstance(event, Rejected):
                 yield record, event
                 continue
-            if event.alert_id is None or event.source is None:
+            if event.to_alert is None:
                 continue  # to an incident, which `tocsin notify` has
-            command = Command(event.time, event.command, event.alert_id, event.by, event.comment, event.assignee)
+            source, command = event.to_alert
             waiting = WaitingCommand(record.offset, counts_after(record.timestamp), command)
-            self.waiting.setdefault(event.source, []).append(waiting)
+            self.waiting.setdefault(source, []).append(waiting)
 
     def due(self, source: str, now: float) -> list[WaitingCommand]:
         """Take out the commands to a source's alerts that are due, in their order.

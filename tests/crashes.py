@@ -117,3 +117,33 @@ def by_offset(outputs: Iterable[Output]) -> dict[int, list[tuple[str, bytes]]]:
     for output in outputs:
         found.setdefault(output.cause.offset, []).append((output.topic, output.value))
     return found
+
+
+def assert_as_undisturbed(
+    found: dict[int, list[tuple[str, bytes]]], expected: dict[int, list[tuple[str, bytes]]]
+) -> None:
+    """Hold what several lives put out against what one does."""
+    assert {offset: outputs for offset, outputs in found.items() if outputs} == {
+        offset: outputs for offset, outputs in expected.items() if offset in found
+    }
+
+
+def assert_crashes_change_nothing(
+    make: Callable[[dict[str, bytes] | None], Processor],
+    events: Sequence[Record],
+    said: Sequence[Record],
+    sizes: Sequence[int],
+    data: Any,
+) -> None:
+    """Let a processor live several times; it says what one says that does not crash.
+
+    Parameters are those of ``over_several_lives``; ``said`` is all that is ever broadcast.
+    """
+    undisturbed = make(None)
+    undisturbed.absorb(said)
+    expected = by_offset(undisturbed.process(events).outputs)
+
+    def known_at(time: float) -> list[Record]:
+        return [one for one in said if one.timestamp <= time]
+
+    assert_as_undisturbed(over_several_lives(make, events, known_at, sizes, data), expected)

@@ -151,8 +151,6 @@ class DriftDetector:
             Event time of now, epoch seconds.
 
         """
-        if not self._settings.enabled:
-            return None
         kind: Kind = "missed"
         tolerance, watch = self._settings.tolerance, self._missed
         if probability < self._stops_at:

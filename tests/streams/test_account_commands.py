@@ -12,7 +12,7 @@ from detectors.transactions import DecisionSettings
 from streams.processor import Output, Record, Result
 from streams.transaction_settings import TransactionSettings
 from streams.transactions import TransactionProcessor
-from tests.crashes import by_offset, over_several_lives
+from tests.crashes import assert_crashes_change_nothing
 
 START = 1_767_225_600.0
 SETTINGS = TransactionSettings(decision=DecisionSettings(review_at=0.0001, decline_at=0.9))
@@ -108,15 +108,4 @@ def test_crashes_change_nothing(accounts, orders, size, data):
         for i, (at, order, ann) in enumerate(sorted(orders))
         if ("ann" if ann else "carl") in ids
     ]
-
-    def known_at(time: float) -> list[Record]:
-        return [one for one in commands if one.timestamp <= time]
-
-    events = payments(*accounts)
-    undisturbed = new()
-    undisturbed.absorb(commands)
-    expected = by_offset(undisturbed.process(events).outputs)
-    found = over_several_lives(new, events, known_at, [size], data)
-    assert {offset: outputs for offset, outputs in found.items() if outputs} == {
-        offset: outputs for offset, outputs in expected.items() if offset in found
-    }
+    assert_crashes_change_nothing(new, payments(*accounts), commands, [size], data)

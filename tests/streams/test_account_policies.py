@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from alerts.policies import PolicyDocument
 from streams.processor import Record
-from tests.crashes import by_offset, over_several_lives
+from tests.crashes import assert_crashes_change_nothing
 from tests.streams.test_account_commands import START, alerts, command, new, payments
 
 
@@ -77,15 +77,4 @@ def test_crashes_change_nothing(accounts, versions, size, data):
         for i, (at, owner) in enumerate(sorted(versions))
     ]
     said += [command(i, 40.0 * i, "comment", ids[name], account=name, comment="so") for i, name in enumerate(ids)]
-
-    def known_at(time: float) -> list[Record]:
-        return [one for one in said if one.timestamp <= time]
-
-    events = payments(*accounts)
-    undisturbed = new()
-    undisturbed.absorb(said)
-    expected = by_offset(undisturbed.process(events).outputs)
-    found = over_several_lives(new, events, known_at, [size], data)
-    assert {offset: outputs for offset, outputs in found.items() if outputs} == {
-        offset: outputs for offset, outputs in expected.items() if offset in found
-    }
+    assert_crashes_change_nothing(new, payments(*accounts), said, [size], data)

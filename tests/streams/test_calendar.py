@@ -15,7 +15,7 @@ from streams.processor import Record
 from streams.settling import SETTLING
 from streams.telemetry import TelemetryProcessor
 from streams.telemetry_settings import TelemetrySettings
-from tests.crashes import by_offset, over_several_lives
+from tests.crashes import assert_as_undisturbed, by_offset, over_several_lives
 from tests.streams.test_policies import READINGS, START, alerts, new, policy, telemetry
 
 STOP = {"name": "stop", "start": START + 20, "duration": 60}
@@ -141,6 +141,4 @@ def test_after_a_crash_every_event_is_decided_as_it_was(readings, said, planned,
         return [one for one in (*policies, *changes) if one.timestamp + SETTLING < time]
 
     found = over_several_lives(new, events, known_at, cuts, data)
-    assert {offset: outputs for offset, outputs in found.items() if outputs} == {
-        offset: outputs for offset, outputs in expected.items() if offset in found
-    }
+    assert_as_undisturbed(found, expected)

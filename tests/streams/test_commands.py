@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.processor import Output, Record, Result
 from streams.telemetry import TelemetryProcessor
-from tests.crashes import by_offset, over_several_lives
+from tests.crashes import assert_as_undisturbed, by_offset, over_several_lives
 from tests.streams.test_policies import START, new, telemetry
 
 CALM = [("pump-7", 1.0, 1.0)] * 5
@@ -117,6 +117,4 @@ def test_after_a_crash_every_command_is_taken_where_it_was(readings, said, cuts,
         return [one for one in commands if one.timestamp < time]
 
     found = over_several_lives(new, events, known_at, cuts, data)
-    assert {offset: out for offset, out in found.items() if out} == {
-        offset: out for offset, out in expected.items() if offset in found
-    }
+    assert_as_undisturbed(found, expected)

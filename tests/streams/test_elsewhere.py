@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from streams.processor import Record
 from streams.transaction_settings import TransactionSettings
 from streams.transactions import TransactionProcessor
-from tests.crashes import by_offset, over_several_lives, store, with_a_torn_checkpoint
+from tests.crashes import assert_as_undisturbed, by_offset, over_several_lives, store, with_a_torn_checkpoint
 from tests.streams.town import SETTINGS, batches, decisions, heard_by, payments, play, uninterrupted
 
 DAY = 86_400.0
@@ -173,9 +173,7 @@ def test_after_any_crashes_every_payment_is_decided_as_it_was(
         return [record for record in heard if record.timestamp < time + ahead * DAY]
 
     found = over_several_lives(lambda states: TransactionProcessor(settings, 0, states), own, known_at, sizes, data)
-    assert {offset: outputs for offset, outputs in found.items() if outputs} == {
-        offset: outputs for offset, outputs in expected.items() if offset in found
-    }
+    assert_as_undisturbed(found, expected)
 
 
 def test_what_is_stored_of_payments_that_are_over_is_deleted() -> None:
