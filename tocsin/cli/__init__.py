@@ -34,6 +34,7 @@ from tocsin.cli import (
     state,
     tail,
     topics,
+    train,
     worker,
 )
 from tocsin.cli.errors import DONE, FAILED, WRONG_USAGE, report
@@ -77,6 +78,7 @@ app.command("asyncapi")(asyncapi.asyncapi)
 app.add_typer(state.app, name="state")
 app.command("check")(check.check)
 app.add_typer(backtest.app, name="backtest")
+app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(bench.app, name="bench")
 app.command("broker")(broker.broker)

@@ -198,6 +198,37 @@ def transactions(
     _tell(json_, output, begun, {"rows": done.rows, "outcomes": dict(done.outcomes)})
 
 
+@app.command("rul")
+def rul(
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="A file as `tocsin train rul` takes it, one reading a row.")
+    ],
+    output: Output,
+    model: Annotated[Path, typer.Option("--model", metavar="MODEL", help="What `tocsin train rul` wrote.")],
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Foretell how long recorded machines will last, at each reading, as the live service would.
+
+        One row out per row in: the machine and the time, named as they were in training, rul (remaining useful life,
+    in the unit of time), rul_lower and rul_upper (an interval of 90 %), health (from 1 to 0). Each row is told from
+    the rows before it and itself.
+
+    \b
+    Example:
+      tocsin backtest rul running.parquet --model pumps.model -o foretold.csv
+    """
+    from streams.backtest_rul import backtest_rul  # noqa: PLC0415 - start-up time
+    from tocsin.cli.artefacts import read_fleet, state_key  # noqa: PLC0415 - start-up time
+
+    must_exist(source)
+    fleet, schema = read_fleet(model, state_key(config))
+    begun = time.perf_counter()
+    with readable(), progress("rows") as tell:
+        rows = backtest_rul(source, output, fleet, schema, tell)
+    _tell(json_, output, begun, {"rows": rows, "outcomes": {"foretold": rows}})
+
+
 def _tell(as_json: bool, output: Path, begun: float, summary: dict[str, Any]) -> None:
     taken = round(time.perf_counter() - begun, 3)
     if as_json:

@@ -41,7 +41,7 @@ Plots = Annotated[
 ]
 
 
-class Result(Protocol):
+class Found(Protocol):
     """What an evaluation comes to."""
 
     def as_json(self) -> dict[str, Any]:
@@ -49,6 +49,17 @@ class Result(Protocol):
 
     def tables(self, title: str) -> list[Table]:
         """Return what people read."""
+
+
+class Whole(Found, Protocol):
+    """What is plotted as a whole."""
+
+    def plot(self, file: Path) -> None:
+        """Plot it."""
+
+
+class Result(Found, Protocol):
+    """What is plotted series by series."""
 
     def hardest(self) -> list[Any]:
         """Return the series, the one with the lowest score first."""
@@ -139,16 +150,46 @@ def fraud(data: Data, config: ConfigFile = None, plots: Plots = None, json_: Jso
 
     configuration = load_configuration(config)
     must_exist(data / benchmark.FILE)
-    plot = plots and plots / "fraud.svg"
-    must_be_drawable(plot)
+    plot = _plotted(plots, "fraud")
     with readable(), progress("transactions") as tell:
         found = benchmark.evaluate(data, configuration.transactions, configuration.topics.partitions, tell)
+    _tell_whole(found, benchmark.TITLE, plot, json_)
+
+
+@app.command("cmapss")
+def cmapss(data: Data, plots: Plots = None, json_: Json = False) -> None:
+    """C-MAPSS FD001: how long turbofan engines last, foretold by a model trained on other engines.
+
+        Root mean square error and NASA's score with lives capped at 125 cycles, coverage and width of the intervals,
+    of engines left out in turn and cut off at random; and on the official test set, where test_FD001.txt and
+    RUL_FD001.txt are beside train_FD001.txt.
+
+    \b
+    Example:
+      tocsin evaluate cmapss --data CMAPSS
+    """
+    from tocsin.evaluation import cmapss as benchmark  # noqa: PLC0415 - start-up time
+
+    must_exist(data)
+    plot = _plotted(plots, "cmapss")
+    with readable(), progress("models") as tell:
+        found = benchmark.evaluate(data, tell)
+    _tell_whole(found, benchmark.TITLE, plot, json_)
+
+
+def _plotted(plots: Path | None, name: str) -> Path | None:
+    plot = plots and plots / f"{name}.svg"
+    must_be_drawable(plot)
+    return plot
+
+
+def _tell_whole(found: Whole, title: str, plot: Path | None, as_json: bool) -> None:
     if plot is not None:
         found.plot(plot)
-    if json_:
+    if as_json:
         print_json(found.as_json())
         return
-    for table in found.tables(benchmark.TITLE):
+    for table in found.tables(title):
         print_table(table)
     if plot is not None:
         console().print(f"Plotted in {plot}")

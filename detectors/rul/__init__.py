@@ -1,0 +1,6 @@
+"""How long a machine will last: remaining useful life from its sensors, learned from machines that have failed."""
+
+from detectors.rul.condition import Condition, Layout
+from detectors.rul.fleet import Fleet, History, Life
+
+__all__ = ["Condition", "Fleet", "History", "Layout", "Life"]
