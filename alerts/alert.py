@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from detectors.score import Foreseen
 
 
 @lru_cache(maxsize=4096)
@@ -90,6 +94,35 @@ class AlertSignal(BaseModel):
     started_at: Time | None = Field(None, description="Approximate start of what it sees; null means this event")
 
 
+class AlertForeseen(BaseModel):
+    """What an early warning foretells; times count from the alert's last change, in ``unit``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    event: Literal["limit", "failure"] = Field(description="A value crosses its limit, or a machine fails")
+    probability: float = Field(ge=0, le=1, description="That it comes within the horizon")
+    within: float = Field(description="The horizon")
+    unit: str = Field(description="`s`, or what the machine's life is counted in")
+    soonest: float | None = Field(None, description="Time until it comes in the soonest of cases")
+    median: float | None = Field(None, description="In the middle of cases; null beyond the horizon")
+    latest: float | None = Field(None, description="In the latest of cases; null beyond the horizon")
+    limit: float | None = Field(None, description="The value's limit")
+    per_hour: float | None = Field(None, description="By how much the value is foretold to move in an hour")
+    reasons: tuple[str, ...] = Field((), description="What it rests on, in words")
+    told: float | None = Field(None, description="The median that the alert was last changed for")
+
+    @classmethod
+    def of(cls, foreseen: Foreseen) -> AlertForeseen:
+        """Return what an alert tells of what a signal foresees."""
+        told = msgspec.to_builtins(foreseen)
+        times = {name: _unless_beyond(told[name]) for name in ("soonest", "median", "latest")}
+        return cls.model_validate({**told, **times, "told": times["median"]})
+
+
+def _unless_beyond(time: float) -> float | None:
+    return time if math.isfinite(time) else None
+
+
 class AlertFeedback(BaseModel):
     """What a person's label did.
 
@@ -131,7 +164,7 @@ class PolicyReference(BaseModel):
         return f"{self.name}@{self.version}"
 
 
-What = Literal["state", "severity", "correction", "comment", "assignee", "reminder", "escalation"]
+What = Literal["state", "severity", "correction", "forecast", "comment", "assignee", "reminder", "escalation"]
 
 
 class Transition(BaseModel):
@@ -152,7 +185,8 @@ class Transition(BaseModel):
     by: str | None = Field(None, description="Who did it; null if it follows from the events")
     note: str | None = Field(
         None,
-        description="The new severity, assignee, number of reminders or level; a comment; why, if it was corrected",
+        description="The new severity, assignee, number of reminders or level; a comment; why, if it was corrected or"
+        " ended early; of a forecast the median time until it comes",
     )
 
     @property
@@ -199,6 +233,7 @@ class Alert(BaseModel):
     values: dict[str, AlertValue] = Field(default_factory=dict, description="Values at the alert's peak, by name")
     signals: tuple[AlertSignal, ...] = Field((), description="Signals that spoke at the alert's peak")
     feedback: tuple[AlertFeedback, ...] = Field((), description="Labels because of which it was raised or retracted")
+    foreseen: AlertForeseen | None = Field(None, description="What an early warning foretells")
     expired: bool = Field(False, description="Resolved because nothing was heard of the source for so long")
     waiting_since: Time | None = Field(None, description="Since when it fires and nobody has acknowledged it")
     acknowledged_by: str | None = Field(None, description="Who has acknowledged it; null if nobody has")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerts.alert import AlertSignal, AlertValue
+from alerts.alert import AlertForeseen, AlertSignal, AlertValue
 from detectors.score import Score, SignalScore
 
 
@@ -31,6 +31,7 @@ def evidence(signal: SignalScore, score: Score) -> dict[str, object]:
         "direction": signal.direction,
         "name": signal.name,
         "values": values,
+        "foreseen": None if signal.foreseen is None else AlertForeseen.of(signal.foreseen),
         "signals": tuple(
             AlertSignal(kind=s.kind, p_value=s.p_value, name=s.name, started_at=s.started_at)
             for s in score.signals

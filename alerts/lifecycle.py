@@ -14,11 +14,12 @@ from alerts.budget import Allowance
 from alerts.calm import KindMemory
 from alerts.changes import SILENCE, beginning, changed, followed, silence
 from alerts.commands import Command, obeyed
+from alerts.early_warning import BY_RULE, over, refreshed
 from alerts.evidence import strongest_of_each_kind
 from alerts.feedback import Feedback, Outcome
 from alerts.held import HeldBack
 from alerts.onset import Onset
-from alerts.policies import RANGE, Ruling
+from alerts.policies import EARLY_WARNING, RANGE, Ruling
 from alerts.policy import Policy, Thresholds
 from alerts.second_look import LATE, corrected, peak_of
 from alerts.signature import NOTEWORTHY_P, Signature, of_signal, of_silence
@@ -169,7 +170,7 @@ class Lifecycle:
         changes: list[Alert] = []
         for kind, alert in sorted(self._alerts.items()):
             began = self._kinds[kind].began
-            if kind in (SILENCE, RANGE) or alert.feedback or not scores or scores[0][0] > began:
+            if kind in (SILENCE, *BY_RULE) or alert.feedback or not scores or scores[0][0] > began:
                 continue
             since = min(began, alert.started_at)
             told = [score for time, score in scores if time >= since]
@@ -344,9 +345,9 @@ class Lifecycle:
             else:
                 self._hold(kind, p_value, weighed, thresholds)
         elif p_value > thresholds.clear_p and not wanted:
-            over = self._kinds[kind].is_over(p_value, thresholds, self._now, flapping=alert.flapping)
-            if over or alert.state is State.PENDING:
-                changes.append(self._end(kind))
+            calm = self._kinds[kind].is_over(p_value, thresholds, self._now, flapping=alert.flapping)
+            if calm or alert.state is State.PENDING:
+                changes.append(self._ended(kind, over(alert, signal, self._now)))
         else:
             self._kinds[kind].disturb()
             self._go_on(kind, alert, signal, weighed.score, thresholds, changes)
@@ -407,6 +408,10 @@ class Lifecycle:
         fires = lasted and self._may_fire(kind, alert.p_value, thresholds)
         if fires and flaps(self._kinds[kind], thresholds, self._now):
             alert = alert.model_copy(update={"flapping": True})
+        if kind == EARLY_WARNING and signal is not None:
+            version, alert = alert.version, refreshed(alert, signal, self._now)
+            if alert.version != version:
+                self._put(kind, alert, changes)
         self._alerts[kind] = alert
         if fires or severity is not alert.severity:
             self._put(kind, changed(alert, State.FIRING if fires else alert.state, severity, self._now), changes)
@@ -424,17 +429,22 @@ class Lifecycle:
         changes.append(alert)
 
     def _end(self, kind: str, state: State = State.RESOLVED, note: str | None = None) -> Alert:
-        alert = self._alerts.pop(kind)
+        alert = self._alerts[kind]
+        return self._ended(kind, changed(alert, state, alert.severity, self._now, note))
+
+    def _ended(self, kind: str, alert: Alert) -> Alert:
+        """Let go of an alert in its last version."""
+        del self._alerts[kind]
         self._held.release(kind)
-        return self._ruling.stamped(changed(alert, state, alert.severity, self._now, note))
+        return self._ruling.stamped(alert)
 
     def _may_fire(self, kind: str, p_value: float, thresholds: Thresholds) -> bool:
-        """Ask the calendar, then the budgets, of which a value outside of its valid range takes nothing."""
+        """Ask the calendar, then the budgets, of which what a rule raises takes nothing."""
         window = self._ruling.muted_by(kind, self._now)
         if window is not None:
             self._held.because_of_calendar(kind, p_value, self._now, window)
             return False
-        if kind == RANGE:
+        if kind in BY_RULE:
             self._held.release(kind)
             return True
         return self._held.lets_fire(kind, p_value, thresholds.fire_p, self._now)

@@ -19,8 +19,8 @@ from alerts.versions import Version
 from detectors.score import Score, SignalScore, ValueExplanation
 
 Stream = Literal["telemetry", "transactions"]
-RANGE = "range"
-"""Kind of the alert on a value outside of its valid range."""
+RANGE, EARLY_WARNING = "range", "early_warning"
+"""Kinds of the alerts on a value outside of its valid range, and on what is likely to come."""
 
 
 class ValidRange(BaseModel):
@@ -258,9 +258,14 @@ class Ruling:
         return msgspec.structs.replace(score, signals=(signal, *score.signals), values=values)
 
     def severity(self, kind: str, p_value: float, name: str | None) -> Severity:
-        """Return the severity of a signal; that of a value outside of its valid range is the range's."""
+        """Return the severity of a signal; that of a value outside of its valid range is the range's.
+
+        An early warning has no improbability to go by: it is a ``warning``.
+        """
         if kind == RANGE and name is not None and name in self.values:
             return self.values[name].severity
+        if kind == EARLY_WARNING:
+            return self.policy.of(kind).bounded(Severity.WARNING)
         return self.policy.of(kind).severity(p_value)
 
 

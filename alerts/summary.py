@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from alerts.alert import Alert, AlertValue
+    from alerts.alert import Alert, AlertForeseen, AlertValue
 
 # What a kind says of the value that drove it: …'s temperature <phrase>.
 PHRASES = {
@@ -42,6 +42,8 @@ def summarise(alert: Alert) -> str:
         if alert.feedback:
             return f"{alert.summary} {_because(alert)}"
         return f"{alert.summary} {again[alert.state]} {clock(alert.updated_at)}."
+    if alert.foreseen is not None:
+        return _foretold(alert, alert.foreseen)
     name = alert.name or next(iter(alert.values), None)
     value = alert.values.get(name) if name else None
     said = f"{alert.source}: " + (_of_value(alert.kind, name, value) if name and value else f"{alert.kind} anomaly")
@@ -53,6 +55,32 @@ def summarise(alert: Alert) -> str:
     late = f" {LATE}" if alert.state == "retracted" and not alert.feedback else ""
     more = f"{' ' if alert.feedback else ''}{_because(alert)}{late}{f' {EXPIRED}' if alert.expired else ''}"
     return f"{said}{since}{until} {how}.{more}"
+
+
+def _foretold(alert: Alert, foreseen: AlertForeseen) -> str:
+    """Return the sentence of an early warning."""
+    unit, name = foreseen.unit, alert.name
+    if foreseen.event == "failure":
+        what = f"{alert.source}: likely to fail"
+    else:
+        side = "above" if alert.direction > 0 else "below"
+        what = f"{alert.source}: {name} is likely to get {side} {number(foreseen.limit or 0.0)}"
+    when = "" if foreseen.median is None else f", in about {_span(foreseen.median, unit)}"
+    if when and foreseen.soonest is not None:
+        until = "more" if foreseen.latest is None else _span(foreseen.latest, unit)
+        when += f" ({_span(foreseen.soonest, unit)} to {until})"
+    sure = f"{foreseen.probability:.0%} within {_span(foreseen.within, unit)}"
+    moves = "" if foreseen.per_hour is None else f"; it moves by {foreseen.per_hour:+.3g} an hour"
+    because = f"; {'; '.join(foreseen.reasons)}" if foreseen.reasons else ""
+    last = alert.history[-1] if alert.history else None
+    over = f" {alert.state.value.capitalize()}: {last.note}." if alert.state.over and last and last.note else ""
+    late = f" {EXPIRED}" if alert.expired else ""
+    said = f" {_because(alert)}" if alert.feedback else ""
+    return f"{what}{when} ({sure}{moves}{because}).{over}{said}{late}"
+
+
+def _span(time: float, unit: str) -> str:
+    return duration(time) if unit == "s" else f"{number(time)} {unit}{'' if unit.endswith('s') or time == 1 else 's'}"
 
 
 def silence_sentence(source: str, last: float, allowed: float) -> str:

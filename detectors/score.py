@@ -8,6 +8,43 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 
+class Foreseen(msgspec.Struct, frozen=True):
+    """What is likely to come: that a value crosses its limit, or that a machine fails.
+
+    Parameters
+    ----------
+    event
+        ``limit`` or ``failure``.
+    probability
+        That it comes within the horizon, 0…1.
+    within
+        The horizon, from the event on, in the unit.
+    unit
+        Unit of the times here: ``s``, or what a machine's life is counted in, such as ``cycle``.
+    soonest, median, latest
+        Times until it comes: that of the first tenth or twentieth of what may happen, of half, and of the last;
+        infinite beyond the horizon. All are 0 once it has come.
+    limit
+        The value's limit.
+    per_hour
+        By how much the value is foretold to move in an hour.
+    reasons
+        What it rests on, in words.
+
+    """
+
+    event: str
+    probability: float
+    within: float
+    unit: str
+    soonest: float
+    median: float
+    latest: float
+    limit: float | None = None
+    per_hour: float | None = None
+    reasons: tuple[str, ...] = ()
+
+
 class SignalScore(msgspec.Struct, frozen=True):
     """One named signal's verdict on one event.
 
@@ -26,6 +63,8 @@ class SignalScore(msgspec.Struct, frozen=True):
         Approximate start of what the signal sees, epoch seconds; ``None`` means this event.
     expected, lower, upper
         What this signal compares the value with, and its bounds, where these are its own.
+    foreseen
+        What an early warning foretells.
 
     """
 
@@ -37,6 +76,7 @@ class SignalScore(msgspec.Struct, frozen=True):
     expected: float | None = None
     lower: float | None = None
     upper: float | None = None
+    foreseen: Foreseen | None = None
 
 
 class ValueExplanation(msgspec.Struct, frozen=True):
