@@ -14,6 +14,12 @@ BY_RULE = (RANGE, EARLY_WARNING)
 CAME, TURNED = "it has come", "the trend has turned"
 
 
+def has_failed(signal: SignalScore | None) -> bool:
+    """Say whether a machine has failed, which ends the warning of it at once: what comes then is another life."""
+    foreseen = None if signal is None else signal.foreseen
+    return foreseen is not None and foreseen.event == "failure" and foreseen.latest == 0.0
+
+
 def over(alert: Alert, signal: SignalScore | None, at: float) -> Alert:
     """Return the last version of an alert that what is said of an event no longer supports.
 

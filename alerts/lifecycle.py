@@ -14,7 +14,7 @@ from alerts.budget import Allowance
 from alerts.calm import KindMemory
 from alerts.changes import SILENCE, beginning, changed, followed, silence
 from alerts.commands import Command, obeyed
-from alerts.early_warning import BY_RULE, over, refreshed
+from alerts.early_warning import BY_RULE, has_failed, over, refreshed
 from alerts.evidence import strongest_of_each_kind
 from alerts.feedback import Feedback, Outcome
 from alerts.held import HeldBack
@@ -107,6 +107,11 @@ class Lifecycle:
     def active(self) -> tuple[Alert, ...]:
         """Alerts that are pending or firing."""
         return tuple(self._alerts.values())
+
+    @property
+    def ruling(self) -> Ruling:
+        """What governs the source."""
+        return self._ruling
 
     @property
     def held(self) -> HeldBack:
@@ -346,7 +351,7 @@ class Lifecycle:
                 self._hold(kind, p_value, weighed, thresholds)
         elif p_value > thresholds.clear_p and not wanted:
             calm = self._kinds[kind].is_over(p_value, thresholds, self._now, flapping=alert.flapping)
-            if calm or alert.state is State.PENDING:
+            if calm or alert.state is State.PENDING or has_failed(signal):
                 changes.append(self._ended(kind, over(alert, signal, self._now)))
         else:
             self._kinds[kind].disturb()

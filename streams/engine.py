@@ -37,7 +37,7 @@ ProcessorFactory = Callable[[str, int, Mapping[str, bytes]], Processor]
 INPUTS = ("transactions", "telemetry")
 """Input topics, most urgent first."""
 
-OUTPUTS = ("decisions", "alerts", "scores", "dead-letters")
+OUTPUTS = ("decisions", "alerts", "scores", "forecasts", "failures", "dead-letters")
 """Topics that processors put out to, with as many partitions as the inputs."""
 
 TICK_SECONDS = 1.0

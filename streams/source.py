@@ -10,6 +10,7 @@ from alerts.feedback import Feedback
 from alerts.lifecycle import Lifecycle
 from alerts.policies import Ruling
 from detectors.base import Detector
+from streams.foresight import Foresight, ForesightState
 from streams.late_events import PastState, RecentPast, Scored
 from streams.peers import Learned
 from streams.source_labels import WaitingLabel
@@ -45,6 +46,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     is_silent: bool = False
     commanded: int = -1
     past: PastState | None = None
+    foresight: ForesightState | None = None
 
 
 class Heard(msgspec.Struct, array_like=True):
@@ -85,6 +87,8 @@ class Source:
         Puts it under the policy in force at a time of production; called with a restored state's.
     past
         What its detector has learned of late, for events that come late; ``None`` scores all as they come.
+    foresight
+        What is foretold of it; ``None`` if nothing ever is.
 
     Attributes
     ----------
@@ -108,8 +112,8 @@ class Source:
     """
 
     __slots__ = (
-        *("_find_policy", "commanded", "detector", "era", "event_ids", "events", "heard", "labels", "lifecycle"),
-        *("name", "newest", "offset", "past", "prior", "tells_peers_at"),
+        *("_find_policy", "commanded", "detector", "era", "event_ids", "events", "foresight", "heard", "labels"),
+        *("lifecycle", "name", "newest", "offset", "past", "prior", "tells_peers_at"),
     )
 
     def __init__(
@@ -120,9 +124,10 @@ class Source:
         tells_peers_at: int,
         find_policy: Callable[[Source, float], None] | None = None,
         past: RecentPast | None = None,
+        foresight: Foresight | None = None,
     ) -> None:
         self.name, self.detector, self.lifecycle = name, detector, lifecycle
-        self._find_policy, self.past = find_policy, past
+        self._find_policy, self.past, self.foresight = find_policy, past, foresight
         self.era: object = None
         self.offset = -1
         self.newest = float("-inf")
@@ -189,6 +194,7 @@ class Source:
                 self.is_silent,
                 self.commanded,
                 None if self.past is None else self.past.snapshot(),
+                None if self.foresight is None else self.foresight.snapshot(),
             )
         )
 
@@ -208,6 +214,8 @@ class Source:
         self.commanded = snapshot.commanded
         if self.past is not None and snapshot.past is not None:
             self.past.restore(snapshot.past)
+        if self.foresight is not None and snapshot.foresight is not None:
+            self.foresight.restore(snapshot.foresight)
         self.prior, self.tells_peers_at = snapshot.prior, snapshot.tells_peers_at
         self.detector.restore(snapshot.detector)
         if self._find_policy is not None:  # before its alerts, whose budget is the policy's

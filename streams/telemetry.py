@@ -14,6 +14,9 @@ from detectors.base import Detector
 from streams.across_sources import AcrossSources
 from streams.codec import Reason, Rejected, misplaced, mistimed
 from streams.dead_letters import dead_letter
+from streams.fleet_book import TOPIC as ARTEFACTS
+from streams.foresight import Foresight
+from streams.foretelling import Foretelling
 from streams.kept_states import KeptStates
 from streams.late_events import RecentPast, Scored
 from streams.policy_book import CHANGES, PolicyBook
@@ -80,10 +83,12 @@ class TelemetryProcessor:
         Takes every score, in place of topic ``scores``.
     partitions
         How many there are; each has its share of the stream's alert budget.
+    key
+        Secret that must have signed published models, if there is one.
 
     """
 
-    broadcasts: tuple[str, ...] = (LABELS, POLICIES, CHANGES, COMMANDS)
+    broadcasts: tuple[str, ...] = (LABELS, POLICIES, CHANGES, COMMANDS, ARTEFACTS)
 
     def __init__(
         self,
@@ -93,6 +98,7 @@ class TelemetryProcessor:
         make_detector: Callable[[], Detector],
         sink: ScoreSink | None = None,
         partitions: int = 1,
+        key: bytes | None = None,
     ) -> None:
         self._settings, self._partition = settings, partition
         self.detector = settings.detector.name
@@ -104,6 +110,7 @@ class TelemetryProcessor:
         a_day = settings.policy.budget.per_stream_a_day
         self._across = AcrossSources(None if a_day is None else a_day / partitions, settings.peers, states)
         self._policies = PolicyBook(settings.policy, settings.limits, states)
+        self._foretelling = Foretelling(settings.forecasts, key)
         self._sources = KeptStates(self._new_source, states.get, SOURCE_BYTES)
         self._forgotten: dict[int, Source] = {}
         self._ids = SourceIds(states, ids_in)
@@ -135,14 +142,19 @@ class TelemetryProcessor:
         for source in self._labels.absorb(said[LABELS]):
             self._sources.change(source.name)
         governing = [*said[POLICIES], *said[CHANGES]]
-        for record, wrong in chain(self._policies.absorb(governing), self._commands.absorb(said[COMMANDS])):
+        for record, wrong in chain(
+            self._policies.absorb(governing),
+            self._commands.absorb(said[COMMANDS]),
+            self._foretelling.absorb(said[ARTEFACTS]),
+        ):
             if record.partition == self._partition:
                 self._reject(record, wrong, result)
         return result
 
     def absorbed(self) -> Mapping[tuple[str, int], int]:
         """Last offset taken in, by broadcast topic and partition."""
-        return {**self._labels.absorbed, **self._policies.absorbed, **self._commands.absorbed}
+        offsets = (self._labels, self._policies, self._commands, self._foretelling)
+        return {place: offset for one in offsets for place, offset in one.absorbed.items()}
 
     def tick(self, now: float) -> Result:
         """Say which sources have fallen silent by ``now``, forget those that have been for long, and obey commands."""
@@ -202,7 +214,8 @@ class TelemetryProcessor:
         lifecycle = Lifecycle(STREAM, name, beneath, Feedback(STREAM, name), self._across.allowance)
         after_events = self._settings.peers.after_events
         past = RecentPast(self._settings.late) if self._settings.late.rescore_within else None
-        return Source(name, self._make_detector(), lifecycle, after_events, self._policies.govern, past)
+        foresight = Foresight(self._settings.forecasts)
+        return Source(name, self._make_detector(), lifecycle, after_events, self._policies.govern, past, foresight)
 
     def _restored(self, name: str, state: bytes) -> Source:
         source = self._new_source(name)
@@ -334,6 +347,7 @@ class TelemetryProcessor:
         if scored.later:
             self._publish(source, source.lifecycle.reconsider(scored.again), record, result)
             result.outcomes["rescored"] += scored.later
+        score = self._foretelling.of_event(source, event, taken.time, taken.heard, record, score, result)
         step = source.lifecycle.step(taken.time, score, event.event_id, event.values)
         if event.event_id is not None and score.p_value <= NOTEWORTHY_P:
             self._labels.appeared(source, (event.event_id,))

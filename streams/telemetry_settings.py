@@ -8,6 +8,7 @@ from pydantic import Field
 
 from alerts.policy import Policy
 from detectors.registry import DetectorSettings
+from streams.forecast_settings import ForecastSettings
 from streams.late_events import LateSettings
 from streams.peers import PeerSettings
 from streams.schemas import EventLimits
@@ -25,6 +26,9 @@ class TelemetrySettings(Settings):
     sample: float = Field(0.01, gt=0, le=1, description="Share of scores published with `scores: sample`.")
     peers: PeerSettings = Field(default_factory=PeerSettings, description="How new sources begin.")
     late: LateSettings = Field(default_factory=LateSettings, description="What is done with events that come late.")
+    forecasts: ForecastSettings = Field(
+        default_factory=ForecastSettings, description="What is foretold, and when it is warned of."
+    )
     min_silence: float = Field(
         10.0, ge=0, description="Seconds without an event that never count as silence, however busy the source."
     )

@@ -15,6 +15,9 @@ from alerts.policies import PolicyVersion
 from alerts.silences import Silence
 from streams.dead_letters import DeadLetter
 from streams.decisions import DecisionRecord
+from streams.fleet_book import ModelVersion
+from streams.forecasts import ForecastRecord
+from streams.machine import FailureRecord
 from streams.models import ModelRecord
 from streams.rule_book import ListChange, RuleVersion
 from streams.schemas import CommandEvent, LabelEvent, PromotionEvent, TelemetryEvent, TransactionEvent
@@ -50,10 +53,13 @@ CONTENTS: dict[str, Content] = {
     "promotions": Content("any name for the event", PromotionEvent, is_input=True),
     "rules": Content("name@version", RuleVersion, is_input=True),
     "lists": Content("list/field/value", ListChange, is_input=True),
+    "artefacts": Content("name@version", ModelVersion, is_input=True),
     "silences": Content("silence id", Silence, is_input=True),
     "scores": Content("source", ScoreRecord),
     "decisions": Content("account", DecisionRecord),
     "models": Content("model", ModelRecord),
+    "forecasts": Content("source", ForecastRecord),
+    "failures": Content("source", FailureRecord),
     "alerts": Content("alert id", Alert),
     "incidents": Content("incident id", Incident),
     "actions": Content("action id", Action),

@@ -11,7 +11,7 @@ from pydantic import Field
 from streams.settings import KafkaSettings, Settings
 
 DAY_MS = 86_400_000
-SAID = ("changes", "policies", "commands", "promotions", "rules", "lists", "silences")
+SAID = ("changes", "policies", "commands", "promotions", "rules", "lists", "artefacts", "silences")
 """Those of one partition: few records, which their readers read whole."""
 
 INPUTS = ("telemetry", "transactions", "labels", *SAID)
@@ -79,10 +79,13 @@ def topic_specs(settings: TopicSettings) -> tuple[TopicSpec, ...]:
         ),
         ("rules", "versions of rules for decisions, in", compacted | broker_time | large),
         ("lists", "who is allowed, blocked or watched, in", compacted | broker_time),
+        ("artefacts", "versions of trained models, in", compacted | broker_time | large),
         ("silences", "what is not to be told for a time, in", compacted),
         ("scores", "a score per event, out", kept(settings.output_retention_days)),
         ("decisions", "a decision per transaction, out", kept(settings.output_retention_days)),
         ("models", "the fraud models, their roles and how good they are, out", compacted),
+        ("forecasts", "what is foretold of each source now, out", compacted),
+        ("failures", "how machines came to fail, out", {"cleanup.policy": "delete", "retention.ms": "-1"}),
         ("alerts", "the present state of each alert, out", compacted),
         ("incidents", "alerts that belong together, out", compacted),
         ("actions", "what is done about incidents, out", compacted),

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from alerts.changes import SILENCE
-from alerts.policies import RANGE
+from alerts.policies import EARLY_WARNING, RANGE
 from detectors.auto import KINDS, prepare
 from detectors.base import Detector
+from detectors.forecasts import prepare as prepare_forecasts
 from detectors.registry import DetectorError, detector_factory
 from detectors.transactions.classifier import prepare as prepare_fraud
 from streams.accounts import STREAM as TRANSACTIONS
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from streams.engine import ProcessorFactory
 
 
+def state_key(configuration: Configuration) -> bytes | None:
+    """Return the secret that signs states and models, if there is one."""
+    key = configuration.state.key
+    return None if key is None else key.get_secret_value().encode()
+
+
 def make_detector(configuration: Configuration) -> Callable[[], Detector]:
     """Return what makes a new source's detector.
 
@@ -34,11 +41,8 @@ def make_detector(configuration: Configuration) -> Callable[[], Detector]:
         If there is no such detector, or it does not take these parameters.
 
     """
-    key = configuration.state.key
     try:
-        return detector_factory(
-            configuration.telemetry.detector, None if key is None else key.get_secret_value().encode()
-        )
+        return detector_factory(configuration.telemetry.detector, state_key(configuration))
     except (DetectorError, ImportError, AttributeError) as error:
         said = " ".join(str(error).split())
         raise ConfigurationError(Problem("", "telemetry.detector", said)) from error
@@ -53,7 +57,7 @@ def make_processor(configuration: Configuration) -> ProcessorFactory:
         If the detector cannot be made.
 
     """
-    detector = make_detector(configuration)
+    detector, key = make_detector(configuration), state_key(configuration)
 
     def make(topic: str, partition: int, states: Mapping[str, bytes]) -> Processor:
         if topic == STREAM:
@@ -65,7 +69,9 @@ def make_processor(configuration: Configuration) -> ProcessorFactory:
                     f"topics.partitions is {partitions}, but there is a partition {partition}: set it to the number"
                     " there is, so that each spends its share of the alert budget"
                 )
-            return TelemetryProcessor(configuration.telemetry, partition, states, detector, partitions=partitions)
+            return TelemetryProcessor(
+                configuration.telemetry, partition, states, detector, partitions=partitions, key=key
+            )
         return TransactionProcessor(configuration.transactions, partition, states)
 
     return make
@@ -87,7 +93,8 @@ def run_worker(configuration: Configuration) -> int:
     processors = make_processor(configuration)
     kinds = _prepared(configuration.telemetry.detector.name)
     prepare_fraud()
-    start_at_zero({STREAM: OUTCOMES, TRANSACTIONS: DECISIONS}, (*kinds, SILENCE, RANGE, FRAUD))
+    prepare_forecasts()
+    start_at_zero({STREAM: OUTCOMES, TRANSACTIONS: DECISIONS}, (*kinds, SILENCE, RANGE, EARLY_WARNING, FRAUD))
     transactions = configuration.transactions
     outputs = (*OUTPUTS, MODELS) if transactions.challengers or transactions.drift.enabled else OUTPUTS
     return work(configuration, processors, outputs=outputs)

@@ -116,6 +116,18 @@ class Condition:
             means = self._sums / self._weights
         return np.concatenate([*means, [self.age, math.log(self.age / self.layout.horizon + YOUNG)]])
 
+    def adapted(self, layout: Layout) -> Condition:
+        """Return the condition as another model takes it: what is known of the sensors that both have, and the age."""
+        if layout == self.layout:
+            return self
+        found = Condition(layout)
+        found._first, found._last = self._first, self._last
+        for place, name in enumerate(layout.columns):
+            if name in self.layout.columns:
+                before = self.layout.columns.index(name)
+                found._sums[:, place], found._weights[:, place] = self._sums[:, before], self._weights[:, before]
+        return found
+
     def encode(self) -> bytes:
         """Return the state, to the last bit."""
         return np.concatenate([[self._first, self._last], self._sums.ravel(), self._weights.ravel()]).tobytes()

@@ -30,8 +30,8 @@ Integers = NDArray[np.int64]
 POINTS_PER_UNIT = 64
 """Rows kept of one machine."""
 
-MOST_NUMBERS = 256_000
-"""Features of rows kept in all, 1 MB; a larger fleet keeps fewer rows of each machine."""
+MOST_NUMBERS = 160_000
+"""Features of rows kept in all, so that a model fits into a record of Kafka; a larger fleet keeps fewer of each."""
 
 LIKENESS = 0.25
 """Width of the kernel, in units of how much machines with as much time left differ."""
@@ -86,6 +86,8 @@ class Life(NamedTuple):
         Between them the true one lies in 90 of 100 cases; the upper may be beyond the horizon.
     health
         From 1, as healthy as machines are when they are young, to 0, as far from it as the worst of the fleet.
+    soon
+        Probability that it fails within the time that was asked about.
     like
         The failed machines whose conditions are most alike: name, time that was left to it then, share of likeness.
     modes
@@ -97,6 +99,7 @@ class Life(NamedTuple):
     lower: float
     upper: float
     health: float
+    soon: float = 0.0
     like: tuple[tuple[str, float, float], ...] = ()
     modes: dict[str, float] = {}  # noqa: RUF012 - a NamedTuple's default
 
@@ -234,11 +237,12 @@ class Fleet:
         health = [self.healthy.health(row[None])[0] for row in features]
         return np.column_stack([found[:, 0], *bounds, health])
 
-    def predict_one(self, condition: Condition, most_alike: int = 3) -> Life:
-        """Return what is foretold of one machine, and whom it is like."""
+    def predict_one(self, condition: Condition, within: float = 0.0, most_alike: int = 3) -> Life:
+        """Return what is foretold of one machine, how likely it fails within a time, and whom it is like."""
         features = condition.features()
         rul, lower, upper, health = self.predict(features[None])[0].tolist()
         likeness = self._likeness(features)
+        soon = min(float(likeness[self.rows.left <= within].sum()), 1.0)
         shares = np.bincount(self.rows.unit, likeness, minlength=len(self.units))
         like = []
         for unit in np.argsort(-shares, kind="stable")[:most_alike].tolist():
@@ -248,7 +252,7 @@ class Fleet:
         for mode, share in zip(self.modes, shares.tolist(), strict=True):
             if mode:
                 modes[mode] += share
-        return Life(rul, lower, upper, health, tuple(like), dict(modes))
+        return Life(rul, lower, upper, health, soon, tuple(like), dict(modes))
 
     def _outlook(self, features: Floats) -> tuple[float, float, float]:
         likeness = self._likeness(features)

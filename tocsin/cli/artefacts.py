@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def state_key(config: Path | None) -> bytes | None:
     """Return the secret that signs models, if the configuration has one."""
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
+    from tocsin.wiring import state_key as key_of  # noqa: PLC0415 - start-up time
 
-    key = load_configuration(config).state.key
-    return None if key is None else key.get_secret_value().encode()
+    return key_of(load_configuration(config))
 
 
 def write_model(file: Path, artefact: Artefact, key: bytes | None, card: str) -> Path:

@@ -1,0 +1,247 @@
+"""What is foretold of one source: its values, when they cross their limits, and how long the machine will last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from alerts.alert import iso
+from alerts.policies import EARLY_WARNING, Ruling, ValidRange
+from alerts.policy import Thresholds
+from detectors.forecasts import AutoForecaster, Breach, time_to_breach
+from detectors.score import Foreseen, SignalScore
+from streams.fleet_book import Published
+from streams.forecast_settings import ForecastSettings
+from streams.forecasts import ForecastRecord, MachineForecast, ValueForecast
+from streams.machine import Machine, MachineState, Told, foreseen
+
+REACH = 256
+"""Usual gaps between events within which a breach is warned of, if nobody says otherwise."""
+
+LOOKS = 128
+"""How often within this horizon it is looked for anew."""
+
+WARM_UP = 64
+"""Events before the first look."""
+
+CAME = Foreseen("limit", 1.0, 0.0, "s", 0.0, 0.0, 0.0)
+FAILED = Foreseen("failure", 1.0, 0.0, "s", 0.0, 0.0, 0.0)
+
+
+class Foretold(NamedTuple):
+    """What is to be said after an event.
+
+    Parameters
+    ----------
+    signals
+        Early warnings, the surest first.
+    machine
+        What is foretold of the machine; ``None`` if it is none.
+
+    """
+
+    signals: tuple[SignalScore, ...]
+    machine: Told | None
+
+
+NOTHING = Foretold((), None)
+
+
+class _WatchState(msgspec.Struct, array_like=True):
+    forecaster: bytes
+    events: int
+    look_at: float
+    side: int
+    foreseen: Foreseen | None
+
+
+class ForesightState(msgspec.Struct, array_like=True):
+    """A ``Foresight`` as it is written."""
+
+    watches: dict[str, _WatchState]
+    machine: MachineState | None
+    newest: float
+    published_at: float
+
+
+class _Watch:
+    """One value: its forecaster, and what was seen when its limits were looked at last."""
+
+    def __init__(self) -> None:
+        self.forecaster = AutoForecaster()
+        self.events = 0
+        self.look_at = -math.inf
+        self.side = 0
+        self.foreseen: Foreseen | None = None
+
+    def learn_one(self, value: float, time: float, valid: ValidRange | None, within: float | None) -> None:
+        self.forecaster.learn_one(value, time)
+        self.events += 1
+        if valid is None:
+            self.foreseen = None
+        elif side := valid.side(value):
+            limit = valid.max if side > 0 else valid.min
+            self.side, self.look_at = side, time
+            self.foreseen = msgspec.structs.replace(CAME, limit=limit)
+        elif self.events >= WARM_UP and time >= self.look_at and self.forecaster.gap > 0:
+            horizon = max(within or REACH * self.forecaster.gap, self.forecaster.gap)
+            self.look_at = time + horizon / LOOKS
+            self.side, self.foreseen = _seen(self.forecaster, valid, horizon)
+
+    def snapshot(self) -> _WatchState:
+        return _WatchState(self.forecaster.snapshot(), self.events, self.look_at, self.side, self.foreseen)
+
+    @classmethod
+    def restored(cls, state: _WatchState) -> _Watch:
+        found = cls()
+        found.forecaster.restore(state.forecaster)
+        found.events, found.look_at, found.side, found.foreseen = (
+            *(state.events, state.look_at),
+            *(state.side, state.foreseen),
+        )
+        return found
+
+
+class Foresight:
+    """What is foretold of one source.
+
+    Parameters
+    ----------
+    settings
+        What is foretold, and when it is warned of.
+
+    """
+
+    def __init__(self, settings: ForecastSettings) -> None:
+        self._settings = settings
+        self._watches: dict[str, _Watch] = {}
+        self.machine: Machine | None = None
+        self._newest = -math.inf
+        self._published_at = -math.inf
+
+    def learn_one(self, values: Mapping[str, float], time: float, ruling: Ruling, model: Published | None) -> Foretold:
+        """Learn an event, and return what is to be said; one that comes late, after newer ones, is passed over.
+
+        Parameters
+        ----------
+        values
+            The event's values.
+        time
+            Event time, epoch seconds.
+        ruling
+            What governs the source: its valid ranges are the limits.
+        model
+            Of the machine's life, if there is one for this source.
+
+        """
+        wanted = self._wanted(ruling)
+        if not (wanted or model or self._settings.values == "all") or time < self._newest:
+            return NOTHING
+        self._newest = time
+        for name, value in values.items():
+            if self._settings.values == "all" or name in wanted:
+                watch = self._watches.get(name)
+                if watch is None:
+                    watch = self._watches[name] = _Watch()
+                watch.learn_one(value, time, wanted.get(name), self._settings.within)
+        machine = self._machine(values, time, model)
+        thresholds = ruling.policy.of(EARLY_WARNING)
+        signals = [
+            self._signal(watch.foreseen, thresholds, name, watch.side, values)
+            for name, watch in self._watches.items()
+            if watch.foreseen is not None
+        ]
+        if machine is not None and model is not None:
+            signals.append(self._signal(foreseen(machine.life, model), thresholds, None, 0, values))
+        told = [signal for signal in signals if signal is not None]
+        told.sort(key=lambda signal: (signal.p_value, -_probability(signal)))
+        return Foretold(tuple(told), machine)
+
+    def has_failed(self) -> SignalScore:
+        """Begin the life of another machine, and return what ends the warning of this one's failure."""
+        if self.machine is not None:
+            self.machine = Machine(self.machine.condition.layout)
+        return SignalScore(EARLY_WARNING, 1.0, foreseen=FAILED)
+
+    def publication(self, source: str, time: float, told: Foretold, model: Published | None) -> ForecastRecord | None:
+        """Return what is foretold of the source, if it is time to publish it."""
+        every, machine = self._settings.publish_every, told.machine
+        if every is None or not (self._watches or machine):
+            return None
+        if time < self._published_at + every and not (machine is not None and machine.anew):
+            return None
+        self._published_at = time
+        values = {
+            name: ValueForecast.of(watch.forecaster, watch.foreseen)
+            for name, watch in sorted(self._watches.items())
+            if watch.forecaster.gap > 0
+        }
+        life = None if machine is None or model is None else MachineForecast.of(machine.life, model)
+        return ForecastRecord(source, iso(time), values, life)
+
+    def snapshot(self) -> ForesightState | None:
+        """Return the state; ``None`` while there is nothing to know."""
+        if not self._watches and self.machine is None:
+            return None
+        watches = {name: watch.snapshot() for name, watch in self._watches.items()}
+        machine = None if self.machine is None else self.machine.snapshot()
+        return ForesightState(watches, machine, self._newest, self._published_at)
+
+    def restore(self, state: ForesightState) -> None:
+        """Take up what ``snapshot`` gave."""
+        self._watches = {name: _Watch.restored(watch) for name, watch in state.watches.items()}
+        self.machine = None if state.machine is None else Machine.restored(state.machine)
+        self._newest, self._published_at = state.newest, state.published_at
+
+    def _wanted(self, ruling: Ruling) -> Mapping[str, ValidRange]:
+        return {} if self._settings.values == "none" else ruling.values
+
+    def _machine(self, values: Mapping[str, float], time: float, model: Published | None) -> Told | None:
+        if model is None:
+            self.machine = None
+            return None
+        if self.machine is None:
+            self.machine = Machine(model.fleet.layout)
+        return self.machine.learn_one(values, time, model)
+
+    def _signal(
+        self, seen: Foreseen, thresholds: Thresholds, name: str | None, side: int, values: Mapping[str, Any]
+    ) -> SignalScore | None:
+        """Return a warning; one that has begun goes on until it is far less likely, and once it came it is over."""
+        if seen.latest == 0.0:
+            p_value = 1.0
+        elif seen.probability >= self._settings.warn_at:
+            p_value = thresholds.fire_p
+        elif seen.probability >= self._settings.withdraw_below:
+            p_value = math.sqrt(thresholds.fire_p * thresholds.clear_p)
+        else:
+            return None
+        return SignalScore(EARLY_WARNING, p_value, name if name in values else None, side, foreseen=seen)
+
+
+def _probability(signal: SignalScore) -> float:
+    return 0.0 if signal.foreseen is None else signal.foreseen.probability
+
+
+def _seen(forecaster: AutoForecaster, valid: ValidRange, within: float) -> tuple[int, Foreseen | None]:
+    """Return which limit is more likely to be crossed within a horizon, and when."""
+    found: tuple[int, Foreseen | None] = (0, None)
+    for side, limit in ((1, valid.max), (-1, valid.min)):
+        if limit is None:
+            continue
+        breach = time_to_breach(forecaster, limit, "above" if side > 0 else "below", within)
+        if found[1] is None or breach.probability > found[1].probability:
+            found = side, _of_breach(breach, limit, within)
+    return found
+
+
+def _of_breach(breach: Breach, limit: float, within: float) -> Foreseen:
+    times = breach.seconds
+    return Foreseen(
+        *("limit", breach.probability, within, "s"),
+        *(times[0.1], times[0.5], times[0.9]),
+        *(limit, breach.trend_per_hour),
+    )
