@@ -14,4 +14,3 @@ def prepare() -> None:
     for second in range(3):
         forecaster.learn_one(float(second), float(second))
     forecaster.forecast(2.0)
-

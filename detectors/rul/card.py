@@ -35,7 +35,8 @@ def card(artefact: Artefact) -> str:
             f"{trained_on['units']:,} machines that failed, {trained_on['rows']:,} readings from `{trained_on['file']}`"
             f" (SHA-256 `{trained_on['sha256']}`). Lives: shortest {trained_on['shortest']:g}, median"
             f" {trained_on['median']:g}, longest {trained_on['longest']:g}."
-            f" Each machine is taken to have failed at its last reading.{_modes(trained_on['modes'])}"
+            f"{_since(trained_on)} Each machine is taken to have failed at its last reading."
+            f"{_modes(trained_on['modes'])}"
         ),
         f"Sensors: {', '.join(f'`{name}`' for name in schema['columns'])}.{_left_out(trained_on['constant'])}",
         "## Intended use",
@@ -113,6 +114,11 @@ def _metrics(metrics: Mapping[str, Any]) -> str:
         f"By cross-validation over machines, at {metrics['rows']:,} moments evenly through their lives, lives capped at"
         f" the horizon:\n\n{table}{note}"
     )
+
+
+def _since(trained_on: Mapping[str, Any]) -> str:
+    count = trained_on.get("learned_since", 0)
+    return f" Of the machines, {count:,} failed while the model was in use." if count else ""
 
 
 def _modes(modes: Mapping[str, int]) -> str:

@@ -156,6 +156,27 @@ def rows_of(histories: Sequence[History], layout: Layout) -> Rows:
     return Rows(rounded, np.array(left), np.array(unit, dtype=np.int64))
 
 
+def together(known: Rows, more: Rows) -> Rows:
+    """Return rows with those of further machines, numbered after them; every other row goes while there are too many."""
+    units = int(known.unit.max()) + 1
+    found = Rows(
+        np.concatenate([known.features, more.features]),
+        np.concatenate([known.left, more.left]),
+        np.concatenate([known.unit, more.unit + units]),
+    )
+    while found.features.size > MOST_NUMBERS:
+        # Counted within each machine from its end, whose last moment always stays.
+        from_end = np.zeros(len(found.unit), dtype=np.int64)
+        for unit in np.unique(found.unit):
+            own = found.unit == unit
+            from_end[own] = np.argsort(np.argsort(found.left[own], kind="stable"), kind="stable")
+        kept = from_end % 2 == 0
+        if kept.all():
+            break
+        found = found.of(kept)
+    return found
+
+
 class Fleet:
     """What failed machines teach about those that run.
 

@@ -239,4 +239,3 @@ def test_a_crash_anywhere_changes_nothing_of_what_is_foretold(sizes: list[int], 
 
 def _minute(time: str) -> float:
     return (datetime.fromisoformat(time).timestamp() - START) / STEP
-

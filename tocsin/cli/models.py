@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tocsin.cli.errors import FAILED, CommandError
+from tocsin.cli import published
+from tocsin.cli.errors import FAILED, WRONG_USAGE, CommandError
 from tocsin.cli.options import By, ConfigFile, Json
 from tocsin.cli.terminal import print_json, print_line, print_rows
 
@@ -18,18 +19,26 @@ if TYPE_CHECKING:
     from streams.settings import KafkaSettings
 
 app = typer.Typer(
-    help="""See which fraud model decides, and change that while the service runs.
+    help="""See which models are in use, and change that while the service runs.
 
-    Challengers (transactions.challengers) score the same transactions in shadow and are compared with the champion as
-    labels come. Each partition has models of its own; what is said here counts in all.
+    Fraud models: challengers (transactions.challengers) score the same transactions in shadow and are compared with the
+    champion as labels come. Each partition has models of its own; what is said here counts in all.
+    Trained models (tocsin train): published, they count two seconds later on all workers.
 
     \b
     Example:
       tocsin models list
       tocsin models promote calm --reason "12 % less loss in all partitions"
+      tocsin models publish pumps.model --source "pump-*"
     """,
     rich_markup_mode=None,
 )
+
+app.command("publish")(published.publish)
+app.command("versions")(published.versions)
+app.command("card")(published.card)
+app.command("learn")(published.learn)
+app.command("withdraw")(published.withdraw)
 
 Reason = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why.")]
 
@@ -81,17 +90,35 @@ def promote(
 
 
 @app.command("rollback")
-def rollback(by: By = None, reason: Reason = None, config: ConfigFile = None, json_: Json = False) -> None:
-    """Let the champion before decide again, in each partition; where there was none, nothing changes.
+def rollback(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A published model; without one, the fraud model.")
+    ] = None,
+    to: Annotated[
+        int | None, typer.Option("--to", min=1, help="Version to return to; by default the one before.")
+    ] = None,
+    by: By = None,
+    reason: Reason = None,
+    config: ConfigFile = None,
+    json_: Json = False,
+) -> None:
+    """Return to an earlier version of a published model; or let the fraud model before decide again.
 
-    The model that is rolled back is not promoted automatically any more.
+    Of fraud models, the champion before decides again in each partition; where there was none, nothing changes. The one
+    that is rolled back is not promoted automatically any more.
 
     \b
     Example:
+      tocsin models rollback pumps --reason "warns too late"
       tocsin models rollback --reason "too many reviews"
     """
     from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
+    if name is not None:
+        published.roll_back(name, to, by, reason, config, as_json=json_)
+        return
+    if to is not None:
+        raise CommandError("--to goes with the name of a published model", WRONG_USAGE)
     _say(load_configuration(config).kafka, "rollback", by, reason, as_json=json_)
 
 
