@@ -23,9 +23,9 @@ class AutoForecaster(Forecaster):
     """The default: needs no tuning, forecasts from the second event on, any horizon.
 
     Eight simple forecasts are made at each horizon: the last value, the level, the last value moved as the season
-    moves, the mean of this time of day, week or found period, the same around the median, a damped trend, a slow one that goes on, and a
-    regression of the value so far ahead on the value, level and slow level of today, from which it takes what short
-    memory there is. Each counts by the inverse sixteenth power of its recent mean absolute error.
+    moves, the mean of this time of day, week or found period, the same around the median, a damped trend, a slow one
+    that goes on, and a regression of the value so far ahead on the value, level and slow level of today, from which it
+    takes what short memory there is. Each counts by the inverse sixteenth power of its recent mean absolute error.
 
     The bounds are conformal: at horizons of 1, 4, 16, 64 and 256 events each bound moves out when a value lies beyond
     it and a little in when not (quantile tracking), so that over time the promised share keeps to them, whatever the

@@ -17,6 +17,8 @@ LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 PATHS = 512
 MOST_MOMENTS = 256
 FAR_MOMENTS = 12
+SOON = 4.0
+"""Steps within which it shows whether errors add up."""
 FAR = 6.0
 """A limit farther from every forecast than so many times its bound is not reached."""
 
@@ -45,11 +47,14 @@ class Breach:
 def time_to_breach(forecaster: Forecaster, limit: float, direction: Literal["above", "below"], within: float) -> Breach:
     """Return how likely it is that a value reaches a limit, and when.
 
-    Futures are drawn around the forecast: at each event an error of its own, as large as that of one step ahead, and
-    one that adds up, so that together they are as large as the errors tracked at that horizon, and of their shape. As
-    many of them as it is sure that there is a trend go on with it; the others keep to the forecast, which has to see a
-    trend for as long as it looks ahead before it believes it. The random numbers are always the same, so the same state gives the same answer. Cost: some 10 ms where the limit is
-    within reach, else 0.1 ms.
+    Futures are drawn around the forecast: at each event an error of its own and one that adds up, as far as errors grow
+    within the first steps, so that together they are as large as those tracked at that horizon, and of their shape. As
+    many of them as it is sure that there is a trend go on with it. The others keep to the forecast, which believes in a
+    new trend only once forecasts so far ahead have been judged. The random numbers are always the same, so the same
+    state gives the same answer. Cost: some 10 ms where the limit is within reach, else 0.1 ms.
+
+    Of random walks of 600 events, 61 % crossed a limit half a usual distance away within 60 events where 57 % were
+    foretold, 27 % one at a whole (33 %), and 3 % one at nearly two (16 %): unlikely breaches are told too likely.
 
     Parameters
     ----------
@@ -120,9 +125,10 @@ def _first_passages(forecaster: Forecaster, sign: float, limit: float, moments: 
     tail = NormalDist().inv_cdf((1.0 + forecaster.coverage) / 2.0)
     places = np.array([-tail, -1.2816, -0.6745, 0.0, 0.6745, 1.2816, tail])
     foretold = [forecaster.outlook(float(moment)) for moment in moments]
-    sizes = np.array([(each.below[0] + each.above[0]) / 2.0 for each in foretold])
+    sizes = np.array([_size(each) for each in foretold])
     own = forecaster.outlook(1.0)
-    own_size = (own.below[0] + own.above[0]) / 2.0
+    grows = (_size(forecaster.outlook(SOON)) ** 2 - _size(own) ** 2) / (SOON - 1.0)
+    own_size = math.sqrt(min(max(_size(own) ** 2 - grows, 0.0), _size(own) ** 2))
     added = np.diff(np.maximum.accumulate(np.maximum(sizes**2 - own_size**2, 0.0)), prepend=0.0)
     one, other = _chance(len(moments))
     errors = own_size * one + np.cumsum(np.sqrt(added) * other, axis=1)
@@ -135,6 +141,10 @@ def _first_passages(forecaster: Forecaster, sign: float, limit: float, moments: 
         beyond[:, i] = sign * (middle + _error_at(standard[:, i], places, each) - limit) >= 0.0
     first = np.argmax(beyond, axis=1)
     return np.where(beyond.any(axis=1), moments[first], math.inf)
+
+
+def _size(foretold: Outlook) -> float:
+    return (foretold.below[0] + foretold.above[0]) / 2.0
 
 
 def _error_at(standard: Numbers, places: Numbers, foretold: Outlook) -> Numbers:

@@ -178,18 +178,18 @@ def lag(rate: float, n: int) -> float:
 @compiled
 def joined(state: Any, j: int, told: Any) -> float:
     """Return what the experts say together of the ``j``-th horizon: the better one has done, the more it counts."""
-    least = float(state.loss[j, 0])
+    least = np.float64(state.loss[j, 0])
     for k in range(1, EXPERTS):
-        least = min(least, float(state.loss[j, k]))
+        least = min(least, np.float64(state.loss[j, k]))
     together, weights = 0.0, 0.0
     for k in range(EXPERTS):
-        loss = float(state.loss[j, k])
+        loss = np.float64(state.loss[j, k])
         weight = least / loss if loss > least else 1.0
         for _ in range(DOUBLINGS):
             weight *= weight
         together += weight * told[k]
         weights += weight
-    return together / weights
+    return float(together / weights)
 
 
 @compiled
@@ -235,13 +235,13 @@ def judge(state: Any, j: int, n: int, came: float, told: Any, x: Any, usual: flo
 @compiled
 def _solve(s: Any, w: Any, n: int) -> None:
     """Solve the regression; while little is known it stays near the last value carried forward."""
-    ridge = (RIDGE + 2.0 / n) * (float(s[0]) + float(s[3]) + float(s[5])) / 3.0
+    ridge = (RIDGE + 2.0 / n) * (np.float64(s[0]) + np.float64(s[3]) + np.float64(s[5])) / 3.0
     if not ridge > 0.0:
         w[0], w[1], w[2] = 1.0, 0.0, 0.0
         return
-    a, b, c = float(s[0]) + ridge, float(s[1]), float(s[2])
-    d, e, f = float(s[3]) + ridge, float(s[4]), float(s[5]) + ridge
-    p, q, r = float(s[6]) + ridge, float(s[7]), float(s[8])
+    a, b, c = np.float64(s[0]) + ridge, np.float64(s[1]), np.float64(s[2])
+    d, e, f = np.float64(s[3]) + ridge, np.float64(s[4]), np.float64(s[5]) + ridge
+    p, q, r = np.float64(s[6]) + ridge, np.float64(s[7]), np.float64(s[8])
     # Cholesky decomposition of a symmetric matrix of three rows.
     l11 = math.sqrt(a)
     l21, l31 = b / l11, c / l11

@@ -126,7 +126,8 @@ def _smooth(cells: Any, part: float, count: int, length: float, gap: float) -> f
     beside = (here + (1 if beyond > 0.0 else -1)) % count
     if math.isnan(cells[beside]) or math.isnan(cells[here]):
         return float(cells[here]) if not math.isnan(cells[here]) else 0.0
-    return float(cells[here]) + abs(beyond) * (float(cells[beside]) - float(cells[here]))
+    one, other = np.float64(cells[here]), np.float64(cells[beside])
+    return float(one + abs(beyond) * (other - one))
 
 
 @compiled

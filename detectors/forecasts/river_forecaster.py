@@ -23,7 +23,8 @@ class RiverForecaster(Forecaster):
     """A forecaster of River, with bounds by online conformal prediction as those of the default.
 
     For comparison and offline use: a forecast costs River some 10 µs for each step, and its state is Python objects,
-    which only a pickle could keep, so it has no snapshot. A forecast that is no number is taken for the last value.
+    which only a pickle could keep, so it has no snapshot. A forecast that is no number is taken for the last value, one
+    farther beyond all values than these lie apart for the nearest that is not: some models diverge.
 
     Parameters
     ----------
@@ -55,6 +56,7 @@ class RiverForecaster(Forecaster):
         ]
         self._n = 0
         self._last = math.nan
+        self._least, self._most = math.inf, -math.inf
         self._time = 0.0
         self._gap = 0.0
         self._path: list[float] = []
@@ -71,6 +73,7 @@ class RiverForecaster(Forecaster):
         if self._n and t > self._time:
             self._gap = scale(self._gap, t - self._time, self._n, 0.02, 4.0)
         self._model.learn_one(value)
+        self._least, self._most = min(self._least, value), max(self._most, value)
         self._last, self._time, self._path = value, max(t, self._time) if self._n else t, []
         for j in range(COUNT - 1, -1, -1):
             if self._n % STRIDES[j] == 0:
@@ -119,7 +122,8 @@ class RiverForecaster(Forecaster):
         after = self._path[needed - 1]
         before = self._path[needed - 2] if needed > 1 else self._last
         mean = after + (steps - needed) * (after - before)
-        return mean if math.isfinite(mean) else self._last
+        room = self._most - self._least
+        return min(max(mean, self._least - room), self._most + room) if math.isfinite(mean) else self._last
 
 
 @compiled

@@ -17,13 +17,16 @@ COUNT = len(HORIZONS)
 TAIL, TENTH, QUARTER = range(3)
 SIDES = 2 * 3
 """Tracked quantiles: the bound's, a tenth, a quarter; below the forecast, then above."""
-BEGIN = np.array([3.2, 1.6, 0.85])
+BEGIN = np.array([3.6, 1.6, 0.85])
 """Where they begin, in usual errors: those of a normal distribution."""
 
-SCALE_RATE, CLIP = 0.03, 8.0
+SCALE_RATE, CLIP = 0.01, 8.0
 STEP, FIRST_STEP = 0.08, 0.3
 """How far one surprise moves a quantile, in natural logarithms; the first ones more."""
 SPARSE = 0.3
+"""Power of its stride by which a forecast moves more where only some are judged."""
+ENOUGH = 2.5
+"""A surprise does not move a quantile farther out than so many times the surprise."""
 SMALLEST, LARGEST = 0.05, 1e4
 LEAST_JUDGED = 20
 """Forecasts of a horizon that must have been judged before its errors are trusted."""
@@ -70,22 +73,25 @@ def judge(state: Any, j: int, came: float, mean: float, lower: float, upper: flo
     state.error[j] += abs(error)
     state.naive[j] += abs(came)
     n = int(state.judged[j])
-    if scale > 0.0:
-        step = max(STEP * stride**SPARSE, FIRST_STEP / math.sqrt(n))
-        for k in range(SIDES):
-            factor = float(state.factor[j, k])
-            beyond = (-error if k < 3 else error) > factor * scale
-            level = float(state.tail)
-            if k == TAIL:
-                beyond = came < lower
-            elif k == 3 + TAIL:
-                beyond = came > upper
-            else:
-                level = 0.1 if k % 3 == TENTH else 0.25
-            factor *= math.exp(step * ((1.0 if beyond else 0.0) - level))
-            state.factor[j, k] = min(max(factor, SMALLEST), LARGEST)
-    rate = min(0.2, SCALE_RATE * stride**SPARSE)
-    state.scale[j] = usual_size(scale, abs(error), n, rate, CLIP)
+    state.scale[j] = usual_size(scale, abs(error), n, SCALE_RATE, CLIP)
+    if not scale > 0.0:
+        return
+    step = max(STEP * stride**SPARSE, FIRST_STEP / math.sqrt(n))
+    for k in range(SIDES):
+        factor = float(state.factor[j, k])
+        distance = error if k >= 3 else -error
+        beyond = distance > factor * scale
+        level = float(state.tail)
+        if k == TAIL:
+            beyond = came < lower
+        elif k == 3 + TAIL:
+            beyond = came > upper
+        else:
+            level = 0.1 if k % 3 == TENTH else 0.25
+        moved = factor * math.exp(step * ((1.0 if beyond else 0.0) - level))
+        if beyond:
+            moved = max(factor, min(moved, ENOUGH * distance / state.scale[j]))
+        state.factor[j, k] = min(max(moved, SMALLEST), LARGEST)
 
 
 @compiled

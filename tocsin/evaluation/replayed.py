@@ -108,19 +108,33 @@ def _fired(changes: Path) -> dict[str, list[Alert]]:
     return by_source
 
 
-def _replayed(recording: Recording, scored: pa.Table, fired: dict[str, list[Alert]]) -> Replayed:
+def readings(recording: Recording) -> tuple[Numbers, dict[str, Numbers]]:
+    """Return a recording's event times, epoch seconds, and its readings by name; missing ones are not a number.
+
+    Raises
+    ------
+    streams.tables.TableError
+        If the file cannot be read.
+
+    """
     raw = read_table(recording.path)
     no_readings = {recording.columns.time, recording.columns.source, *recording.columns.exclude}
+    values = {
+        name: _numbers(raw.column(name), np.nan)
+        for name in raw.column_names
+        if name not in no_readings and are_numbers(raw.column(name))
+    }
+    return np.array(epochs(raw.column(recording.columns.time))), values
+
+
+def _replayed(recording: Recording, scored: pa.Table, fired: dict[str, list[Alert]]) -> Replayed:
+    times, values = readings(recording)
     sources = dict.fromkeys(scored["source"].drop_null().to_pylist())
     return Replayed(
         recording.path,
         recording.relative.as_posix(),
-        np.array(epochs(raw.column(recording.columns.time))),
-        {
-            name: _numbers(raw.column(name), np.nan)
-            for name in raw.column_names
-            if name not in no_readings and are_numbers(raw.column(name))
-        },
+        times,
+        values,
         _numbers(scored["anomaly_score"], 0.0),
         _numbers(scored["alert_score"], 0.0),
         _numbers(scored["expected"], np.nan),
