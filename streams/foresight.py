@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,8 +24,21 @@ REACH = 256
 LOOKS = 128
 """How often within this horizon it is looked for anew."""
 
+STEADY = 1
+"""Looks before this one that must have been as sure."""
+
 WARM_UP = 64
 """Events before the first look."""
+
+USUAL = 1024
+"""Half-life, in events, of what counts as usual."""
+
+OF_LATE = 6
+"""Half-life, in events, of where a value is now, without its noise."""
+
+UNDER_WAY = 0.3
+"""Share of the way from what is usual to the limit that lies behind a value warned of: most of what has not yet come as
+far turns before it is there. Chosen on two of the seeds of `benchmarks/early_warnings.py`."""
 
 CAME = Foreseen("limit", 1.0, 0.0, "s", 0.0, 0.0, 0.0)
 FAILED = Foreseen("failure", 1.0, 0.0, "s", 0.0, 0.0, 0.0)
@@ -54,7 +67,10 @@ class _WatchState(msgspec.Struct, array_like=True):
     forecaster: bytes
     events: int
     look_at: float
+    usual: float
+    level: float
     side: int
+    before: list[float]
     foreseen: Foreseen | None
 
 
@@ -74,12 +90,21 @@ class _Watch:
         self.forecaster = AutoForecaster()
         self.events = 0
         self.look_at = -math.inf
+        self.usual = self.level = 0.0
         self.side = 0
+        self.before = [0.0] * STEADY
         self.foreseen: Foreseen | None = None
+
+    @property
+    def sure(self) -> float:
+        """Probability of which it has been sure for some looks."""
+        return 0.0 if self.foreseen is None else min(*self.before, self.foreseen.probability)
 
     def learn_one(self, value: float, time: float, valid: ValidRange | None, within: float | None) -> None:
         self.forecaster.learn_one(value, time)
         self.events += 1
+        self.usual += (value - self.usual) * max(1.0 / self.events, 1.0 - 0.5 ** (1.0 / USUAL))
+        self.level += (value - self.level) * max(1.0 / self.events, 1.0 - 0.5 ** (1.0 / OF_LATE))
         if valid is None:
             self.foreseen = None
         elif side := valid.side(value):
@@ -89,20 +114,32 @@ class _Watch:
         elif self.events >= WARM_UP and time >= self.look_at and self.forecaster.gap > 0:
             horizon = max(within or REACH * self.forecaster.gap, self.forecaster.gap)
             self.look_at = time + horizon / LOOKS
-            self.side, self.foreseen = _seen(self.forecaster, valid, horizon)
+            self._look(valid, horizon)
 
     def snapshot(self) -> _WatchState:
-        return _WatchState(self.forecaster.snapshot(), self.events, self.look_at, self.side, self.foreseen)
+        places = self.events, self.look_at, self.usual, self.level, self.side, self.before
+        return _WatchState(self.forecaster.snapshot(), *places, self.foreseen)
 
     @classmethod
     def restored(cls, state: _WatchState) -> _Watch:
         found = cls()
         found.forecaster.restore(state.forecaster)
-        found.events, found.look_at, found.side, found.foreseen = (
-            *(state.events, state.look_at),
-            *(state.side, state.foreseen),
-        )
+        found.events, found.look_at = state.events, state.look_at
+        found.usual, found.level = state.usual, state.level
+        found.side, found.before, found.foreseen = state.side, state.before, state.foreseen
         return found
+
+    def _look(self, valid: ValidRange, within: float) -> None:
+        """See which limit is more likely to be crossed within a horizon, and when."""
+        self.before = [*self.before[1:], 0.0 if self.foreseen is None else self.foreseen.probability]
+        behind = UNDER_WAY if self.foreseen is None else UNDER_WAY / 2
+        self.side, self.foreseen = 0, None
+        for side, limit in ((1, valid.max), (-1, valid.min)):
+            if limit is None or (self.level - self.usual) / (limit - self.usual) < behind:
+                continue
+            breach = time_to_breach(self.forecaster, limit, "above" if side > 0 else "below", within)
+            if self.foreseen is None or breach.probability > self.foreseen.probability:
+                self.side, self.foreseen = side, _of_breach(breach, limit, within)
 
 
 class Foresight:
@@ -150,12 +187,12 @@ class Foresight:
         machine = self._machine(values, time, model)
         thresholds = ruling.policy.of(EARLY_WARNING)
         signals = [
-            self._signal(watch.foreseen, thresholds, name, watch.side, values)
+            self._signal(watch.foreseen, watch.sure, thresholds, name, watch.side)
             for name, watch in self._watches.items()
             if watch.foreseen is not None
         ]
         if machine is not None and model is not None:
-            signals.append(self._signal(foreseen(machine.life, model), thresholds, None, 0, values))
+            signals.append(self._signal(foreseen(machine.life, model), machine.life.soon, thresholds))
         told = [signal for signal in signals if signal is not None]
         told.sort(key=lambda signal: (signal.p_value, -_probability(signal)))
         return Foretold(tuple(told), machine)
@@ -208,34 +245,22 @@ class Foresight:
         return self.machine.learn_one(values, time, model)
 
     def _signal(
-        self, seen: Foreseen, thresholds: Thresholds, name: str | None, side: int, values: Mapping[str, Any]
+        self, seen: Foreseen, sure: float, thresholds: Thresholds, name: str | None = None, side: int = 0
     ) -> SignalScore | None:
         """Return a warning; one that has begun goes on until it is far less likely, and once it came it is over."""
         if seen.latest == 0.0:
             p_value = 1.0
-        elif seen.probability >= self._settings.warn_at:
+        elif sure >= self._settings.warn_at:
             p_value = thresholds.fire_p
         elif seen.probability >= self._settings.withdraw_below:
             p_value = math.sqrt(thresholds.fire_p * thresholds.clear_p)
         else:
             return None
-        return SignalScore(EARLY_WARNING, p_value, name if name in values else None, side, foreseen=seen)
+        return SignalScore(EARLY_WARNING, p_value, name, side, foreseen=seen)
 
 
 def _probability(signal: SignalScore) -> float:
     return 0.0 if signal.foreseen is None else signal.foreseen.probability
-
-
-def _seen(forecaster: AutoForecaster, valid: ValidRange, within: float) -> tuple[int, Foreseen | None]:
-    """Return which limit is more likely to be crossed within a horizon, and when."""
-    found: tuple[int, Foreseen | None] = (0, None)
-    for side, limit in ((1, valid.max), (-1, valid.min)):
-        if limit is None:
-            continue
-        breach = time_to_breach(forecaster, limit, "above" if side > 0 else "below", within)
-        if found[1] is None or breach.probability > found[1].probability:
-            found = side, _of_breach(breach, limit, within)
-    return found
 
 
 def _of_breach(breach: Breach, limit: float, within: float) -> Foreseen:

@@ -157,7 +157,7 @@ def rows_of(histories: Sequence[History], layout: Layout) -> Rows:
 
 
 def together(known: Rows, more: Rows) -> Rows:
-    """Return rows with those of further machines, numbered after them; every other row goes while there are too many."""
+    """Return rows with those of further machines, numbered after them; while there are too many, every other goes."""
     units = int(known.unit.max()) + 1
     found = Rows(
         np.concatenate([known.features, more.features]),
