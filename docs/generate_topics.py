@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec.structs import replace
 from pydantic import BaseModel
 
@@ -20,7 +21,11 @@ from alerts.notification import Delivery
 from alerts.routing import Route
 from alerts.silences import Silence, SilenceChange
 from alerts.templates import Renderer, Templates
+from detectors.rul import History
+from detectors.rul.packed import Schema, pack
+from detectors.rul.validation import train
 from detectors.transactions.rules import table
+from streams.fleet_book import ModelVersion
 from streams.processor import Output, Record
 from streams.rule_book import ListChange, RuleVersion
 from streams.topic_values import CONTENTS, Content, documented
@@ -126,7 +131,7 @@ def topics() -> str:
 
 def examples() -> dict[str, dict[str, Any]]:
     """Return an example of a value of each topic."""
-    found = {**EVENTS, **outputs(), "silences": silence(), "actions": action(), **said_of_decisions()}
+    found = {**EVENTS, **outputs(), "silences": silence(), "actions": action(), **said_of_decisions(), **foretold()}
     return found | {"notifications": notification(found["alerts"]), "incidents": incident(found["alerts"])}
 
 
@@ -154,6 +159,43 @@ def model() -> dict[str, Any]:
     ]
     shard.absorb([replace(one, timestamp=TIME) for one in _records("labels", labels)])
     return _last("models", shard.process(_records("transactions", paid)).outputs)
+
+
+def foretold() -> dict[str, dict[str, Any]]:
+    """Return an example of a published model, of what it foretells of a machine, and of that machine's failure."""
+    draw = np.random.default_rng(0)
+    columns = ("heat", "vibration")
+    lives = [
+        History(f"pump-{unit}", np.arange(1.0, 81), np.cumsum(draw.exponential(1.0, (80, 2)), axis=0), "bearing")
+        for unit in range(6)
+    ]
+    fleet, metrics = train(lives, columns)
+    schema = Schema(unit="unit", time="cycle", columns=columns, horizon=fleet.layout.horizon)
+    model = pack(fleet, metrics, schema, name="pumps", created_at="2026-01-01T00:00:00Z", facts={})
+    said = json.loads(model.encode())
+    published = ModelVersion(
+        name="pumps", version=1, author="ann", reason="first", at=TIME, source="pump-*", warn_within=20.0, model=said
+    )
+    limit = {"name": "hot", "version": 1, "author": "ann", "at": TIME, "policy": {"name": "hot"}}
+    limit["policy"] = {"name": "hot", "values": {"heat": {"max": 120}}}
+    make = make_processor(Configuration())("telemetry", 0, {})
+    make.absorb([replace(one, timestamp=TIME) for one in _records("policies", [limit])])
+    make.absorb([Record("artefacts", 0, 0, TIME, published.key, published.encode())])
+    events = [
+        {"source": "pump-7", "timestamp": TIME + 300 * i, "values": {"cycle": i, "heat": heat, "vibration": shaken}}
+        for i, (heat, shaken) in enumerate(lives[0].values.round(2).tolist(), 1)
+    ]
+    events[-1]["attributes"] = {"failure": "bearing"}
+    found = make.process(_records("telemetry", events)).outputs
+    example = json.loads(published.encode())
+    example["model"]["payload"] = "…"
+    example["model"]["signature"]["value"] = "…"
+    failure = _last("failures", found)
+    return {
+        "artefacts": example,
+        "forecasts": _last("forecasts", found),
+        "failures": failure | {"ages": failure["ages"][:3], "conditions": "…"},
+    }
 
 
 def silence() -> dict[str, Any]:

@@ -60,11 +60,19 @@ class ValueForecast(msgspec.Struct, frozen=True):
         return cls(horizons, _known(errors.mase), _known(errors.seasonal), _breach(seen))
 
 
+class LikeRecord(msgspec.Struct, frozen=True):
+    """A failed machine that was alike: what it had left in this condition, and its share in what is foretold."""
+
+    unit: str
+    left: float
+    share: float
+
+
 class MachineForecast(msgspec.Struct, frozen=True):
     """How long a machine will last, in the model's unit of time, and whom it is like.
 
-    ``soon`` is the probability that it fails within ``within``; ``like`` names failed machines, what they had left in
-    this condition, and their share in what is foretold; ``modes`` is the share by what failed.
+    ``soon`` is the probability that it fails within ``within``; ``modes`` is the share by
+    what failed of machines that were alike.
     """
 
     model: str
@@ -76,7 +84,7 @@ class MachineForecast(msgspec.Struct, frozen=True):
     health: float
     soon: float
     within: float
-    like: list[tuple[str, float, float]]
+    like: list[LikeRecord]
     modes: dict[str, float]
 
     @classmethod
@@ -85,7 +93,7 @@ class MachineForecast(msgspec.Struct, frozen=True):
         bounds = life.rul, life.lower, life.upper, life.health
         return cls(
             *(model.name, model.version, model.unit, *bounds),
-            *(life.soon, model.warn_within, list(life.like), life.modes),
+            *(life.soon, model.warn_within, [LikeRecord(*one) for one in life.like], life.modes),
         )
 
 
