@@ -9,6 +9,7 @@ import msgspec
 from alerts.alert import AlertForeseen
 from detectors.forecasts import HORIZONS, AutoForecaster
 from detectors.rul import Life
+from detectors.rul.fleet import MOMENTS
 from detectors.score import Foreseen
 from streams.fleet_book import Published
 
@@ -60,6 +61,13 @@ class ValueForecast(msgspec.Struct, frozen=True):
         return cls(horizons, _known(errors.mase), _known(errors.seasonal), _breach(seen))
 
 
+class FailingRecord(msgspec.Struct, frozen=True):
+    """Probability that a machine fails within a time from now on, in the model's unit."""
+
+    within: float
+    probability: float
+
+
 class LikeRecord(msgspec.Struct, frozen=True):
     """A failed machine that was alike: what it had left in this condition, and its share in what is foretold."""
 
@@ -82,6 +90,8 @@ class MachineForecast(msgspec.Struct, frozen=True):
     rul_lower: float
     rul_upper: float
     health: float
+    age: float
+    failing: list[FailingRecord]
     soon: float
     within: float
     like: list[LikeRecord]
@@ -91,8 +101,10 @@ class MachineForecast(msgspec.Struct, frozen=True):
     def of(cls, life: Life, model: Published) -> MachineForecast:
         """Return what is published of a machine."""
         bounds = life.rul, life.lower, life.upper, life.health
+        horizon = model.fleet.layout.horizon
+        failing = [FailingRecord(share * horizon, one) for share, one in zip(MOMENTS, life.failing, strict=True)]
         return cls(
-            *(model.name, model.version, model.unit, *bounds),
+            *(model.name, model.version, model.unit, *bounds, life.age, failing),
             *(life.soon, model.warn_within, [LikeRecord(*one) for one in life.like], life.modes),
         )
 

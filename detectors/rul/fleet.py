@@ -43,6 +43,9 @@ before, machines are as good as new and nothing tells how long they will last.""
 PHASES = 0.3, 0.7
 """Shares of the horizon between which remaining life is near, middling or far; intervals are calibrated in each."""
 
+MOMENTS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5)
+"""Shares of the horizon within which the probability of failing is told."""
+
 COVERAGE = 0.9
 TAILS = (1 - COVERAGE) / 2, (1 + COVERAGE) / 2
 
@@ -88,6 +91,10 @@ class Life(NamedTuple):
         From 1, as healthy as machines are when they are young, to 0, as far from it as the worst of the fleet.
     soon
         Probability that it fails within the time that was asked about.
+    failing
+        Probability that it fails within each of the shares ``MOMENTS`` of the horizon.
+    age
+        How old it is, in the unit of time.
     like
         The failed machines whose conditions are most alike: name, time that was left to it then, share of likeness.
     modes
@@ -100,6 +107,8 @@ class Life(NamedTuple):
     upper: float
     health: float
     soon: float = 0.0
+    failing: tuple[float, ...] = ()
+    age: float = 0.0
     like: tuple[tuple[str, float, float], ...] = ()
     modes: dict[str, float] = {}  # noqa: RUF012 - a NamedTuple's default
 
@@ -263,7 +272,8 @@ class Fleet:
         features = condition.features()
         rul, lower, upper, health = self.predict(features[None])[0].tolist()
         likeness = self._likeness(features)
-        soon = min(float(likeness[self.rows.left <= within].sum()), 1.0)
+        soon = self._failing(likeness, within)
+        failing = tuple(self._failing(likeness, share * self.layout.horizon) for share in MOMENTS)
         shares = np.bincount(self.rows.unit, likeness, minlength=len(self.units))
         like = []
         for unit in np.argsort(-shares, kind="stable")[:most_alike].tolist():
@@ -273,7 +283,10 @@ class Fleet:
         for mode, share in zip(self.modes, shares.tolist(), strict=True):
             if mode:
                 modes[mode] += share
-        return Life(rul, lower, upper, health, soon, tuple(like), dict(modes))
+        return Life(rul, lower, upper, health, soon, failing, condition.age, tuple(like), dict(modes))
+
+    def _failing(self, likeness: Floats, within: float) -> float:
+        return min(float(likeness[self.rows.left <= within].sum()), 1.0)
 
     def _outlook(self, features: Floats) -> tuple[float, float, float]:
         likeness = self._likeness(features)

@@ -64,6 +64,11 @@ def test_a_model_is_taken_up_learns_a_failure_and_is_rolled_back_without_a_resta
     service.read("scores", at_least=20)
     assert version("pump-2") == 2
 
+    plan = ["--failure-cost", "50", "--early-cost", "5", "--per-week", "40", "--a-week", "2", "--json"]
+    planned = json.loads(service.tocsin("maintenance", "plan", *plan).stdout)
+    assert planned["unit"] == "cycle"
+    assert "pump-2" in [*planned["later"], *(one["machine"] for one in planned["plan"])]
+
     damaged = json.loads(service.read("artefacts")[-1].value) | {"version": 3}
     damaged["model"]["name"] = "other"
     service.produce("artefacts", [("pumps@3", damaged)])

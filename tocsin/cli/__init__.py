@@ -24,6 +24,7 @@ from tocsin.cli import (
     explain,
     incidents,
     label,
+    maintenance,
     models,
     notify,
     policy,
@@ -72,6 +73,7 @@ app.add_typer(cases.app, name="cases")
 app.add_typer(rules.rules, name="rules")
 app.add_typer(rules.lists, name="lists")
 app.add_typer(models.app, name="models")
+app.add_typer(maintenance.app, name="maintenance")
 app.command("tail")(tail.tail)
 app.add_typer(topics.app, name="topics")
 app.command("asyncapi")(asyncapi.asyncapi)

@@ -27,6 +27,8 @@ TOPICS = (
     "scores",
     "decisions",
     "models",
+    "forecasts",
+    "failures",
     "notifications",
     "dead-letters",
     "telemetry",
@@ -38,6 +40,7 @@ TOPICS = (
     "promotions",
     "rules",
     "lists",
+    "artefacts",
     "silences",
 )
 
