@@ -31,11 +31,20 @@ class LateSettings(Settings):
 
 
 class Past(msgspec.Struct, array_like=True, frozen=True):
-    """An event that has been learned; ``frozen`` says that it was only watched."""
+    """An event that has been learned; ``frozen`` says that it was only watched.
+
+    One that came too late to be put in order was learned ``after`` the newest of its day, and stays there.
+    """
 
     time: float
     values: dict[str, float]
     frozen: bool
+    after: float = -math.inf
+
+    @property
+    def place(self) -> float:
+        """Time by which it is in order."""
+        return max(self.time, self.after)
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -103,10 +112,12 @@ class RecentPast:
         Whatever the detector raises is raised, and its state is as it was.
         """
         event = Past(t, x, frozen)
-        if not self._events or t >= self._events[-1].time:
+        if not self._events or t >= self._events[-1].place:
             return Scored(self._append(detector, event))
-        if t < self._until or t < self._events[-1].time - self._settings.rescore_within:
-            return Scored(_take(detector, event))  # as it comes: what it came after is known no more
+        newest = self._events[-1].place
+        if t < self._until or t < newest - self._settings.rescore_within:
+            # As it comes: what it came after is known no more.
+            return Scored(self._append(detector, Past(t, x, frozen, newest)))
         before, past = detector.snapshot(), self.snapshot()
         try:
             return self._insert(detector, event)
@@ -125,19 +136,19 @@ class RecentPast:
 
     def _append(self, detector: Detector, event: Past) -> Score:
         score = self._learn(detector, event)
-        self._forget(event.time - self._settings.rescore_within)
+        self._forget(event.place - self._settings.rescore_within)
         return score
 
     def _insert(self, detector: Detector, event: Past) -> Scored:
         """Go back to the last state before the event's place, and learn it and all that came after it anew."""
-        place = bisect.bisect_right(self._events, event.time, key=_time)
+        place = bisect.bisect_right(self._events, event.time, key=_place)
         earlier = [kept for kept in self._states if kept.place <= place]
         base = earlier.pop()
         anew = [*self._events[base.place : place], event, *self._events[place:]]
         self._events, self._states = self._events[: base.place], earlier
         detector.restore(base.state)
         again = tuple((one.time, self._learn(detector, one)) for one in anew)
-        self._forget(anew[-1].time - self._settings.rescore_within)
+        self._forget(anew[-1].place - self._settings.rescore_within)
         at = place - base.place
         return Scored(again[at][1], again, len(anew) - 1 - at)
 
@@ -156,9 +167,9 @@ class RecentPast:
         while len(self._states) > 1:
             place = self._states[1].place
             enough = len(self._events) - place >= self._settings.rescore_events
-            if self._events[place - 1].time >= before and not enough:
+            if self._events[place - 1].place >= before and not enough:
                 return
-            self._until = self._events[place - 1].time
+            self._until = self._events[place - 1].place
             del self._events[:place], self._states[0]
             self._states = [_State(kept.place - place, kept.state) for kept in self._states]
 
@@ -168,5 +179,5 @@ def _take(detector: Detector, event: Past) -> Score:
     return take(event.values, event.time)
 
 
-def _time(event: Past) -> float:
-    return event.time
+def _place(event: Past) -> float:
+    return event.place

@@ -130,6 +130,19 @@ def test_an_event_later_than_the_bound_is_scored_as_it_comes():
     assert (result.outcomes["rescored"], result.outcomes["scored"]) == (0, 1)
 
 
+def test_an_event_beyond_the_bound_stays_learned_when_a_later_one_is_put_in_order() -> None:
+    detector, in_order = Auto(), Auto()
+    past = RecentPast(LateSettings(rescore_within=60))
+    for t in range(200):
+        past.score(detector, {"flow": t % 7.0}, float(t), frozen=False)
+    past.score(detector, {"flow": 3.0}, 20.0, frozen=False)  # beyond the bound: learned as it comes
+    past.score(detector, {"flow": 4.0}, 190.5, frozen=False)  # within: what came after it is learned anew
+    for t in [*map(float, range(191)), 190.5, *map(float, range(191, 200))]:
+        in_order.process_one({"flow": 4.0 if t == 190.5 else t % 7.0}, t)
+    in_order.process_one({"flow": 3.0}, 20.0)
+    assert detector.snapshot() == in_order.snapshot()
+
+
 def test_a_late_event_on_which_the_detector_fails_is_a_dead_letter_and_changes_nothing():
     with_it, without = new(), new()
     for processor in (with_it, without):

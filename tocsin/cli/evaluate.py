@@ -206,6 +206,7 @@ def forecast(
         str | None,
         typer.Option("--parameters", metavar="JSON", help="Parameters of a forecaster of River, as a JSON object."),
     ] = None,
+    plots: Plots = None,
     json_: Json = False,
 ) -> None:
     """Forecasts of NAB's series, or of any files with numbers, 1, 12 and 64 steps ahead.
@@ -236,13 +237,10 @@ def forecast(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--parameters") from error
     must_exist(data)
+    plot = _plotted(plots, "forecast")
     with readable(), progress("values") as tell:
         found = benchmark.evaluate(data, make, tell)
-    if json_:
-        print_json(found.as_json())
-        return
-    for table in found.tables(benchmark.TITLE):
-        print_table(table)
+    _tell_whole(found, benchmark.TITLE, plot, json_)
 
 
 def _evaluated(evaluate: Callable[..., Result], data: Path, config: Path | None, plots: Path | None) -> Result:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tocsin.evaluation.tables import Table, cell
+from tocsin.plotting import plot_into
 
 HORIZONS = (1, 12, 64)
 """Steps ahead that are looked at."""
@@ -129,6 +131,24 @@ class ForecastResult:
             *(Table(_titled(title, steps), columns, self._categories(steps)) for steps in HORIZONS),
             *(self._one_by_one(steps) for steps in HORIZONS),
         ]
+
+    def plot(self, file: Path) -> None:
+        """Draw each series' coverage, and its error in units of the naive forecast's, by horizon."""
+        with plot_into(file, rows=2, size=(8.0, 4.0)) as (_, (above, below)):
+            order = sorted(self.series, key=lambda one: one.name)
+            for steps, color in zip(HORIZONS, ("#4c566a", "#2e9e6b", "#c1440e"), strict=True):
+                there = [(i, one.horizons[steps]) for i, one in enumerate(order) if steps in one.horizons]
+                places = [i for i, _ in there]
+                above.plot(
+                    places, [100 * result.coverage for _, result in there], ".", color=color, label=f"{steps} ahead"
+                )
+                below.plot(places, [result.mase for _, result in there], ".", color=color)
+            above.axhline(95, color="#4c566a", linewidth=0.6)
+            above.set_ylabel("% within bounds")
+            above.legend(frameon=False, ncols=3)
+            below.axhline(1, color="#4c566a", linewidth=0.6)
+            below.set_ylabel("MASE")
+            below.set_xlabel("series, by name")
 
     def _categories(self, steps: int) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = []
