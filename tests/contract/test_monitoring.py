@@ -54,7 +54,7 @@ VALUES: dict[str, set[str]] = {
     "topic": STREAMS | {"alerts", "decisions", "scores", "dead-letters"},
     "partition": {"0", "1"},
     "detector": {"auto", "fraud"},
-    "kind": {*KINDS, "silence", "range", "fraud"},
+    "kind": {*KINDS, "silence", "range", "early_warning", "fraud"},
     "severity": set(Severity),
     "state": set(State),
     "reason": {*Reason, *REASONS},
