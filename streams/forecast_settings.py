@@ -21,7 +21,7 @@ class ForecastSettings(Settings):
         description="Seconds within which a value that is to cross a limit is warned of; `null` is 256 times the usual"
         " time between events.",
     )
-    warn_at: float = Field(0.7, gt=0, le=1, description="Probability at which an early warning begins.")
+    warn_at: float = Field(0.75, gt=0, le=1, description="Probability at which an early warning begins.")
     withdraw_below: float = Field(0.2, ge=0, lt=1, description="Probability below which it is withdrawn.")
     publish_every: float | None = Field(
         300.0, ge=0, description="Seconds of event time between forecasts of a source; `null` publishes none."

@@ -21,10 +21,10 @@ from streams.machine import Machine, MachineState, Told, foreseen
 REACH = 256
 """Usual gaps between events within which a breach is warned of, if nobody says otherwise."""
 
-LOOKS = 128
+LOOKS = 256
 """How often within this horizon it is looked for anew."""
 
-STEADY = 1
+STEADY = 2
 """Looks before this one that must have been as sure."""
 
 WARM_UP = 64
@@ -36,9 +36,9 @@ USUAL = 1024
 OF_LATE = 6
 """Half-life, in events, of where a value is now, without its noise."""
 
-UNDER_WAY = 0.3
+UNDER_WAY = 0.32
 """Share of the way from what is usual to the limit that lies behind a value warned of: most of what has not yet come as
-far turns before it is there. Chosen on two of the seeds of `benchmarks/early_warnings.py`."""
+far turns before it is there. Chosen on seeds 1 to 4 of `benchmarks/early_warnings.py`."""
 
 CAME = Foreseen("limit", 1.0, 0.0, "s", 0.0, 0.0, 0.0)
 FAILED = Foreseen("failure", 1.0, 0.0, "s", 0.0, 0.0, 0.0)

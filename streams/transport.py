@@ -147,6 +147,9 @@ def _ask_again_at_once(fetcher: Any, holds: Callable[[], bool]) -> None:
     aiokafka asks a broker for nothing while any of its records have waited for less than 100 ms, and has one question
     at a time under way. So what is urgent would wait behind what is not; and, asked for by itself, keep the other from
     being asked for until something urgent comes or the broker's patience ends.
+
+    And it may believe that a question is under way whose answer has just come: it notes the end in a callback, which may
+    run after it has looked. Then it asks nobody for 200 ms.
     """
     fetcher._prefetch_backoff = BACKOFF_SECONDS
     as_it_was = fetcher._get_actions_per_node
@@ -154,6 +157,8 @@ def _ask_again_at_once(fetcher: Any, holds: Callable[[], bool]) -> None:
     def with_patience(assignment: Any) -> Any:
         patience = PATIENT_MS if holds() else RECOVERING_MS
         fetcher._fetch_max_wait_ms = IMPATIENT_MS if fetcher._records else patience
+        if all(question.done() for question in fetcher._pending_tasks):
+            fetcher._in_flight.clear()
         return as_it_was(assignment)
 
     fetcher._get_actions_per_node = with_patience
