@@ -148,8 +148,8 @@ def _ask_again_at_once(fetcher: Any, holds: Callable[[], bool]) -> None:
     at a time under way. So what is urgent would wait behind what is not; and, asked for by itself, keep the other from
     being asked for until something urgent comes or the broker's patience ends.
 
-    And it may believe that a question is under way whose answer has just come: it notes the end in a callback, which may
-    run after it has looked. Then it asks nobody for 200 ms.
+    And it may believe that a question is under way whose answer has just come: it notes the end in a callback, which
+    may run after it has looked. Then it asks nobody for 200 ms.
     """
     fetcher._prefetch_backoff = BACKOFF_SECONDS
     as_it_was = fetcher._get_actions_per_node
