@@ -86,6 +86,8 @@ class ForesightState(msgspec.Struct, array_like=True):
 class _Watch:
     """One value: its forecaster, and what was seen when its limits were looked at last."""
 
+    __slots__ = ("before", "events", "forecaster", "foreseen", "level", "look_at", "side", "usual")
+
     def __init__(self) -> None:
         self.forecaster = AutoForecaster()
         self.events = 0
@@ -143,27 +145,30 @@ class _Watch:
 
 
 class Foresight:
-    """What is foretold of one source.
+    """What is foretold of one source."""
 
-    Parameters
-    ----------
-    settings
-        What is foretold, and when it is warned of.
+    __slots__ = ("_newest", "_published_at", "_watches", "machine")
 
-    """
-
-    def __init__(self, settings: ForecastSettings) -> None:
-        self._settings = settings
+    def __init__(self) -> None:
         self._watches: dict[str, _Watch] = {}
         self.machine: Machine | None = None
         self._newest = -math.inf
         self._published_at = -math.inf
 
-    def learn_one(self, values: Mapping[str, float], time: float, ruling: Ruling, model: Published | None) -> Foretold:
+    def learn_one(
+        self,
+        settings: ForecastSettings,
+        values: Mapping[str, float],
+        time: float,
+        ruling: Ruling,
+        model: Published | None,
+    ) -> Foretold:
         """Learn an event, and return what is to be said; one that comes late, after newer ones, is passed over.
 
         Parameters
         ----------
+        settings
+            What is foretold, and when it is warned of.
         values
             The event's values.
         time
@@ -174,25 +179,26 @@ class Foresight:
             Of the machine's life, if there is one for this source.
 
         """
-        wanted = self._wanted(ruling)
-        if not (wanted or model or self._settings.values == "all") or time < self._newest:
+        everything = settings.values == "all"
+        wanted = {} if settings.values == "none" else ruling.values
+        if not (wanted or model or everything) or time < self._newest:
             return NOTHING
         self._newest = time
         for name, value in values.items():
-            if self._settings.values == "all" or name in wanted:
+            if everything or name in wanted:
                 watch = self._watches.get(name)
                 if watch is None:
                     watch = self._watches[name] = _Watch()
-                watch.learn_one(value, time, wanted.get(name), self._settings.within)
+                watch.learn_one(value, time, wanted.get(name), settings.within)
         machine = self._machine(values, time, model)
         thresholds = ruling.policy.of(EARLY_WARNING)
         signals = [
-            self._signal(watch.foreseen, watch.sure, thresholds, name, watch.side)
+            _signal(settings, watch.foreseen, watch.sure, thresholds, name, watch.side)
             for name, watch in self._watches.items()
             if watch.foreseen is not None
         ]
         if machine is not None and model is not None:
-            signals.append(self._signal(foreseen(machine.life, model), machine.life.soon, thresholds))
+            signals.append(_signal(settings, foreseen(machine.life, model), machine.life.soon, thresholds))
         told = [signal for signal in signals if signal is not None]
         told.sort(key=lambda signal: (signal.p_value, -_probability(signal)))
         return Foretold(tuple(told), machine)
@@ -203,9 +209,11 @@ class Foresight:
             self.machine = Machine(self.machine.condition.layout)
         return SignalScore(EARLY_WARNING, 1.0, foreseen=FAILED)
 
-    def publication(self, source: str, time: float, told: Foretold, model: Published | None) -> ForecastRecord | None:
-        """Return what is foretold of the source, if it is time to publish it."""
-        every, machine = self._settings.publish_every, told.machine
+    def publication(
+        self, every: float | None, source: str, time: float, told: Foretold, model: Published | None
+    ) -> ForecastRecord | None:
+        """Return what is foretold of the source, if it is time to publish it: ``every`` so many seconds."""
+        machine = told.machine
         if every is None or not (self._watches or machine):
             return None
         if time < self._published_at + every and not (machine is not None and machine.anew):
@@ -227,36 +235,41 @@ class Foresight:
         machine = None if self.machine is None else self.machine.snapshot()
         return ForesightState(watches, machine, self._newest, self._published_at)
 
-    def restore(self, state: ForesightState) -> None:
-        """Take up what ``snapshot`` gave."""
-        self._watches = {name: _Watch.restored(watch) for name, watch in state.watches.items()}
-        self.machine = None if state.machine is None else Machine.restored(state.machine)
-        self._newest, self._published_at = state.newest, state.published_at
-
-    def _wanted(self, ruling: Ruling) -> Mapping[str, ValidRange]:
-        return {} if self._settings.values == "none" else ruling.values
+    @classmethod
+    def restored(cls, state: ForesightState) -> Foresight:
+        """Return what ``snapshot`` gave."""
+        found = cls()
+        found._watches = {name: _Watch.restored(watch) for name, watch in state.watches.items()}
+        found.machine = None if state.machine is None else Machine.restored(state.machine)
+        found._newest, found._published_at = state.newest, state.published_at
+        return found
 
     def _machine(self, values: Mapping[str, float], time: float, model: Published | None) -> Told | None:
         if model is None:
-            self.machine = None
-            return None
+            return None  # its condition stays, should a model come back
         if self.machine is None:
             self.machine = Machine(model.fleet.layout)
         return self.machine.learn_one(values, time, model)
 
-    def _signal(
-        self, seen: Foreseen, sure: float, thresholds: Thresholds, name: str | None = None, side: int = 0
-    ) -> SignalScore | None:
-        """Return a warning; one that has begun goes on until it is far less likely, and once it came it is over."""
-        if seen.latest == 0.0:
-            p_value = 1.0
-        elif sure >= self._settings.warn_at:
-            p_value = thresholds.fire_p
-        elif seen.probability >= self._settings.withdraw_below:
-            p_value = math.sqrt(thresholds.fire_p * thresholds.clear_p)
-        else:
-            return None
-        return SignalScore(EARLY_WARNING, p_value, name, side, foreseen=seen)
+
+def _signal(
+    settings: ForecastSettings,
+    seen: Foreseen,
+    sure: float,
+    thresholds: Thresholds,
+    name: str | None = None,
+    side: int = 0,
+) -> SignalScore | None:
+    """Return a warning; one that has begun goes on until it is far less likely, and once it came it is over."""
+    if seen.latest == 0.0:
+        p_value = 1.0
+    elif sure >= settings.warn_at:
+        p_value = thresholds.fire_p
+    elif seen.probability >= settings.withdraw_below:
+        p_value = math.sqrt(thresholds.fire_p * thresholds.clear_p)
+    else:
+        return None
+    return SignalScore(EARLY_WARNING, p_value, name, side, foreseen=seen)
 
 
 def _probability(signal: SignalScore) -> float:

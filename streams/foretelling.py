@@ -11,6 +11,7 @@ from streams.codec import Rejected
 from streams.fleet_book import FleetBook, Published
 from streams.forecast_settings import ForecastSettings
 from streams.forecasts import TOPIC, TYPE
+from streams.foresight import Foresight
 from streams.machine import FAILURE
 from streams.processor import Output, Record, Result
 from streams.readings import Reading
@@ -60,14 +61,16 @@ class Foretelling:
             Takes what is to be published.
 
         """
-        foresight, ruling = source.foresight, source.lifecycle.ruling
+        ruling = source.lifecycle.ruling
         model = self._fleets.model_for(source.name, heard)
-        if foresight is None or not (model or ruling.values or self._settings.values == "all"):
+        if not (model or ruling.values or self._settings.values == "all"):
             return score
         if ruling.windows and ruling.is_frozen(time):
             return score
-        foretold = foresight.learn_one(event.values, time, ruling, model)
-        told = foresight.publication(source.name, time, foretold, model)
+        if source.foresight is None:
+            source.foresight = Foresight()
+        foretold = source.foresight.learn_one(self._settings, event.values, time, ruling, model)
+        told = source.foresight.publication(self._settings.publish_every, source.name, time, foretold, model)
         if told is not None:
             result.outputs.append(Output(TOPIC, source.name.encode(), msgspec.json.encode(told), TYPE, record))
         signals = foretold.signals

@@ -87,8 +87,6 @@ class Source:
         Puts it under the policy in force at a time of production; called with a restored state's.
     past
         What its detector has learned of late, for events that come late; ``None`` scores all as they come.
-    foresight
-        What is foretold of it; ``None`` if nothing ever is.
 
     Attributes
     ----------
@@ -106,6 +104,8 @@ class Source:
         Labels that wait until it has reached their time.
     commanded
         Offset of the last command to one of its alerts that it has taken.
+    foresight
+        What is foretold of it; ``None`` before the first time.
     era
         During which its policy was found; ``None`` before the first time.
 
@@ -124,10 +124,10 @@ class Source:
         tells_peers_at: int,
         find_policy: Callable[[Source, float], None] | None = None,
         past: RecentPast | None = None,
-        foresight: Foresight | None = None,
     ) -> None:
         self.name, self.detector, self.lifecycle = name, detector, lifecycle
-        self._find_policy, self.past, self.foresight = find_policy, past, foresight
+        self._find_policy, self.past = find_policy, past
+        self.foresight: Foresight | None = None
         self.era: object = None
         self.offset = -1
         self.newest = float("-inf")
@@ -214,8 +214,8 @@ class Source:
         self.commanded = snapshot.commanded
         if self.past is not None and snapshot.past is not None:
             self.past.restore(snapshot.past)
-        if self.foresight is not None and snapshot.foresight is not None:
-            self.foresight.restore(snapshot.foresight)
+        if snapshot.foresight is not None:
+            self.foresight = Foresight.restored(snapshot.foresight)
         self.prior, self.tells_peers_at = snapshot.prior, snapshot.tells_peers_at
         self.detector.restore(snapshot.detector)
         if self._find_policy is not None:  # before its alerts, whose budget is the policy's

@@ -15,7 +15,6 @@ from streams.across_sources import AcrossSources
 from streams.codec import Reason, Rejected, misplaced, mistimed
 from streams.dead_letters import dead_letter
 from streams.fleet_book import TOPIC as ARTEFACTS
-from streams.foresight import Foresight
 from streams.foretelling import Foretelling
 from streams.kept_states import KeptStates
 from streams.late_events import RecentPast, Scored
@@ -214,8 +213,7 @@ class TelemetryProcessor:
         lifecycle = Lifecycle(STREAM, name, beneath, Feedback(STREAM, name), self._across.allowance)
         after_events = self._settings.peers.after_events
         past = RecentPast(self._settings.late) if self._settings.late.rescore_within else None
-        foresight = Foresight(self._settings.forecasts)
-        return Source(name, self._make_detector(), lifecycle, after_events, self._policies.govern, past, foresight)
+        return Source(name, self._make_detector(), lifecycle, after_events, self._policies.govern, past)
 
     def _restored(self, name: str, state: bytes) -> Source:
         source = self._new_source(name)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerts.alert import State
+from alerts.early_warning import CAME, TURNED
 from alerts.lifecycle import Lifecycle
 from alerts.policies import EARLY_WARNING
 from alerts.policy import BudgetLimits, Policy, Thresholds
@@ -119,3 +122,25 @@ def test_it_goes_through_a_snapshot() -> None:
     pump.step(0.0, foretold(7200.0))
     again.restore(pump.snapshot())
     assert again.step(1.0, foretold(3000.0)).changes == pump.step(1.0, foretold(3000.0)).changes
+
+
+@given(st.lists(st.sampled_from(("usual", "near", "far", "came", "failed")), max_size=80))
+def test_whatever_is_foretold_each_warning_ends_once_and_its_history_explains_it(said: list[str]) -> None:
+    scores = {
+        "usual": USUAL,
+        "near": foretold(600.0),
+        "far": foretold(9000.0),
+        "came": foretold(0.0),
+        "failed": foretold(0.0, event="failure", unit="cycle"),
+    }
+    pump, versions = life(), {}
+    for t, word in enumerate([*said, *["usual"] * 6]):
+        for alert in pump.step(float(t), scores[word]).changes:
+            assert alert.version == versions.get(alert.alert_id, 0) + 1
+            versions[alert.alert_id] = alert.version
+            assert alert.history[-1].state is alert.state
+            if alert.state is State.RETRACTED:
+                assert alert.history[-1].note == TURNED
+            elif alert.state is State.RESOLVED:
+                assert (alert.history[-1].note, word) in ((CAME, "came"), (CAME, "failed"))
+    assert pump.active == ()
