@@ -10,7 +10,7 @@ import msgspec
 
 from alerts.alert import iso
 from detectors.rul import Condition, Layout, Life
-from detectors.rul.fleet import POINTS_PER_UNIT
+from detectors.rul.rows import POINTS_PER_UNIT
 from detectors.score import Foreseen
 from streams.fleet_book import Published
 from streams.processor import Output, Record

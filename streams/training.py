@@ -12,8 +12,8 @@ import numpy as np
 
 from detectors.artefact import Artefact
 from detectors.rul import Layout
-from detectors.rul.fleet import Rows, together
 from detectors.rul.packed import Schema, pack, unpack
+from detectors.rul.rows import Rows, together
 from detectors.rul.validation import fitted, train
 from streams.machine import FailureRecord
 from streams.machine_tables import MachineColumns, MachineTable, read_machines

@@ -10,7 +10,8 @@ import numpy as np
 
 from detectors.artefact import Artefact, ArtefactError
 from detectors.rul.condition import Layout
-from detectors.rul.fleet import Fleet, Rows, Widening
+from detectors.rul.fleet import Fleet, Widening
+from detectors.rul.rows import Rows
 from detectors.rul.validation import Metrics
 
 KIND = "rul"

@@ -10,19 +10,8 @@ from typing import Any
 import numpy as np
 
 from detectors.rul.condition import Floats, Layout
-from detectors.rul.fleet import (
-    PHASES,
-    TAILS,
-    Fleet,
-    History,
-    Rows,
-    Widening,
-    default_horizon,
-    phases,
-    rows_of,
-    spread,
-    widened,
-)
+from detectors.rul.fleet import PHASES, TAILS, Fleet, Widening, phases, spread, widened
+from detectors.rul.rows import History, Rows, default_horizon, rows_of
 
 FOLDS = 10
 HARD = 1.25
