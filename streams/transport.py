@@ -25,6 +25,10 @@ BACKOFF_SECONDS = 0.01
 """How long records wait until the broker that they came from is asked for others."""
 
 
+AT_ONCE_SECONDS = 0.001
+"""How long to wait where a callback is about to run."""
+
+
 LIVE_SECONDS = 1.0
 """How long after a record of the most urgent topic others make room for the next."""
 
@@ -149,7 +153,7 @@ def _ask_again_at_once(fetcher: Any, holds: Callable[[], bool]) -> None:
     being asked for until something urgent comes or the broker's patience ends.
 
     And it may believe that a question is under way whose answer has just come: it notes the end in a callback, which
-    may run after it has looked. Then it asks nobody for 200 ms.
+    may run after it has looked. Then it asks nobody for 200 ms, unless told to look again at once.
     """
     fetcher._prefetch_backoff = BACKOFF_SECONDS
     as_it_was = fetcher._get_actions_per_node
@@ -157,9 +161,10 @@ def _ask_again_at_once(fetcher: Any, holds: Callable[[], bool]) -> None:
     def with_patience(assignment: Any) -> Any:
         patience = PATIENT_MS if holds() else RECOVERING_MS
         fetcher._fetch_max_wait_ms = IMPATIENT_MS if fetcher._records else patience
-        if all(question.done() for question in fetcher._pending_tasks):
-            fetcher._in_flight.clear()
-        return as_it_was(assignment)
+        requests, resets, seconds, *others = as_it_was(assignment)
+        if not requests and fetcher._in_flight and all(question.done() for question in fetcher._pending_tasks):
+            seconds = AT_ONCE_SECONDS
+        return (requests, resets, seconds, *others)
 
     fetcher._get_actions_per_node = with_patience
 

@@ -62,7 +62,8 @@ def test_kill_9_at_work_in_checkpoint_and_in_rebalance_changes_no_output(trial: 
 def test_a_worker_that_wakes_after_its_session_writes_nothing_more(trial: Trial) -> None:
     trial.produce(per_second=800)
     scenarios.sleeper(trial, random.Random(time.time_ns()), times=1)
-    assert "gave this worker up" in trial.notes[0]
+    # It ends by itself: it hears that the group gave it up or, rarely before that, of records that went to another.
+    assert any(reason in trial.notes[0] for reason in ("gave this worker up", "came after"))
     assert_exact(trial)
 
 
