@@ -21,8 +21,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from detectors.rul import Condition, Fleet, History
-from detectors.rul.condition import Floats
+from detectors.rul.condition import Floats, conditions
 from detectors.rul.validation import train
 from streams.machine_tables import MachineColumns, read_machines
 from tocsin.evaluation.cmapss import CAP, CUTS, FOLDS, LONGEST_LEFT, SEEN, SHORTEST
@@ -36,15 +35,6 @@ MODELS: dict[str, Callable[[], Any]] = {
         learning_rate=0.05, max_iter=150, min_samples_leaf=50, random_state=0
     ),
 }
-
-
-def conditions(fleet: Fleet, engine: History) -> Floats:
-    """Return the features of each of an engine's cycles."""
-    condition, found = Condition(fleet.layout), []
-    for time, values in zip(engine.times.tolist(), engine.values, strict=True):
-        condition.learn_one(values, time)
-        found.append(condition.features())
-    return np.array(found)
 
 
 def with_differences(features: Floats) -> Floats:
@@ -63,13 +53,13 @@ def main() -> int:
     for held_out in np.array_split(draw.permutation(len(engines)), FOLDS):
         known = [engine for i, engine in enumerate(engines) if i not in held_out]
         fleet, _ = train(known, table.columns)
-        features = np.concatenate([conditions(fleet, engine) for engine in known])
+        features = np.concatenate([conditions(fleet.layout, one.times, one.values) for one in known])
         left = np.concatenate([np.minimum(np.arange(len(one.times))[::-1], CAP) for one in known])
         models = {name: make().fit(with_differences(features), left) for name, make in MODELS.items()}
         for i in held_out.tolist():
             length = len(engines[i].times)
             cuts = draw.integers(SHORTEST, max(min(LONGEST_LEFT, length - SEEN), SHORTEST) + 1, CUTS)
-            rows = conditions(fleet, engines[i])[length - 1 - cuts]
+            rows = conditions(fleet.layout, engines[i].times, engines[i].values)[length - 1 - cuts]
             truth = np.minimum(cuts, CAP)
             errors["likeness"] += (np.minimum(fleet.predict(rows)[:, 0], CAP) - truth).tolist()
             for name, model in models.items():

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from detectors.rul import Condition, Fleet
-from detectors.rul.condition import Floats
+from detectors.rul import Fleet
+from detectors.rul.condition import Floats, conditions
 from detectors.rul.packed import Schema
 from streams.machine_tables import MachineColumns, MachineTable, read_machines
 from streams.tables import Progress, ending_of, must_not_replace, write_table
@@ -57,23 +57,14 @@ def backtest_rul(source: Path, target: Path, fleet: Fleet, schema: Schema, progr
 
 def foretold(table: MachineTable, fleet: Fleet, progress: Progress | None = None) -> Floats:
     """Return remaining life, its bounds and health for each row, in the order of the file: shape (rows, 4)."""
-    features = conditions(table, fleet)
+    features = np.empty((len(table.units), len(fleet.layout.features)))
+    for rows in table.rows_of_units().values():
+        features[rows] = conditions(fleet.layout, table.times[rows], table.values[rows])
     found = np.empty((len(features), 4))
     for start in range(0, len(features), AT_ONCE):
         found[start : start + AT_ONCE] = fleet.predict(features[start : start + AT_ONCE])
         if progress is not None:
             progress(min(start + AT_ONCE, len(features)), len(features))
-    return found
-
-
-def conditions(table: MachineTable, fleet: Fleet) -> Floats:
-    """Return the features of the condition at each row, in the order of the file: shape (rows, features)."""
-    found = np.empty((len(table.units), len(fleet.layout.features)))
-    for rows in table.rows_of_units().values():
-        condition = Condition(fleet.layout)
-        for row in rows:
-            condition.learn_one(table.values[row], table.times[row])
-            found[row] = condition.features()
     return found
 
 

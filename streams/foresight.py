@@ -197,7 +197,8 @@ class Foresight:
             for name, watch in self._watches.items()
             if watch.foreseen is not None
         ]
-        if machine is not None and model is not None:
+        # Put into words only where something is to be said.
+        if machine is not None and model is not None and machine.life.soon >= settings.withdraw_below:
             signals.append(_signal(settings, foreseen(machine.life, model), machine.life.soon, thresholds))
         told = [signal for signal in signals if signal is not None]
         told.sort(key=lambda signal: (signal.p_value, -_probability(signal)))

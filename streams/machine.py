@@ -120,11 +120,11 @@ class Machine:
             self._adapt(model.fleet.layout)
         self.condition.learn_one([values.get(name, math.nan) for name in model.schema.columns], at)
         self._note()
-        anew = self._life is None or self.condition.age - self._told_at >= model.schema.horizon / STEPS
-        if anew or self._life is None:
-            self._life = model.fleet.predict_one(self.condition, model.warn_within)
-            self._told_at = self.condition.age
-        return Told(self._life, anew)
+        if self._life is not None and self.condition.age - self._told_at < model.schema.horizon / STEPS:
+            return Told(self._life, anew=False)
+        self._life = model.fleet.predict_one(self.condition, model.warn_within)
+        self._told_at = self.condition.age
+        return Told(self._life, anew=True)
 
     def failed(self, source: str, mode: str, model: Published, record: Record, time: float) -> Output | None:
         """Return what models learn of the failure, for topic ``failures``; what comes then is another life."""

@@ -149,3 +149,28 @@ class Condition:
         found._first, found._last = float(numbers[0]), float(numbers[1])
         found._sums, found._weights = (part.reshape(2, -1).copy() for part in np.split(numbers[2:], 2))
         return found
+
+
+def conditions(layout: Layout, times: Floats, values: Floats) -> Floats:
+    """Return the features of a machine's condition after each of its readings.
+
+    Parameters
+    ----------
+    layout
+        What a condition is made of.
+    times
+        When the readings were. Shape (rows,).
+    values
+        Shape (rows, sensors).
+
+    Returns
+    -------
+    Floats
+        Shape (rows, features).
+
+    """
+    condition, found = Condition(layout), np.empty((len(times), len(layout.features)))
+    for row, time in enumerate(times.tolist()):
+        condition.learn_one(values[row], time)
+        found[row] = condition.features()
+    return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.rul.condition import Condition, Floats, Layout
+from detectors.rul.condition import Floats, Layout, conditions
 
 Integers = NDArray[np.int64]
 
@@ -86,17 +86,13 @@ def rows_of(histories: Sequence[History], layout: Layout) -> Rows:
     kept = max(min(POINTS_PER_UNIT, most), 2)
     features, left, unit = [], [], []
     for number, history in enumerate(histories):
-        chosen = set(np.linspace(0, len(history.times) - 1, kept).round().astype(int).tolist())
-        condition = Condition(layout)
-        for row, (time, values) in enumerate(zip(history.times.tolist(), history.values, strict=True)):
-            condition.learn_one(values, time)
-            if row in chosen:
-                features.append(condition.features())
-                left.append(float(history.times[-1]) - time)
-                unit.append(number)
+        chosen = np.unique(np.linspace(0, len(history.times) - 1, kept).round().astype(np.int64))
+        features.append(conditions(layout, history.times, history.values)[chosen])
+        left.append(history.times[-1] - history.times[chosen])
+        unit.append(np.full(len(chosen), number, dtype=np.int64))
     # As an artefact holds them, so that a model read back is the same to the last bit.
-    rounded = np.array(features).astype(np.float32).astype(np.float64)
-    return Rows(rounded, np.array(left), np.array(unit, dtype=np.int64))
+    rounded = np.concatenate(features).astype(np.float32).astype(np.float64)
+    return Rows(rounded, np.concatenate(left), np.concatenate(unit))
 
 
 def together(known: Rows, more: Rows) -> Rows:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +10,7 @@ import typer
 from tocsin.cli.errors import WRONG_USAGE, CommandError
 from tocsin.cli.options import By, ConfigFile, Json
 from tocsin.cli.terminal import print_json, print_line, print_rows
+from tocsin.cli.versioned import following, newest
 
 if TYPE_CHECKING:
     from detectors.artefact import Artefact
@@ -115,18 +114,18 @@ def learn(name: Name, by: By = None, reason: Reason = None, config: ConfigFile =
     from tocsin.cli.clients import read_topic  # noqa: PLC0415 - start-up time
 
     kafka = _kafka(config)
-    newest = _newest(kafka, name)
-    before = _artefact(newest, config)
+    present = _newest(kafka, name)
+    before = _artefact(present, config)
     decode = msgspec.json.Decoder(FailureRecord).decode
     after = learned(before, (decode(one.value) for one in read_topic(kafka, FAILURES) if one.value))
     if after is None:
         if json_:
-            print_json(_told(newest))
+            print_json(_told(present))
         else:
-            print_line(f"{name} version {newest.version} knows all failures of its kind")
+            print_line(f"{name} version {present.version} knows all failures of its kind")
         return
     count = after.metrics["trained_on"]["units"] - before.metrics["trained_on"]["units"]
-    said = {"source": newest.source, "warn_within": newest.warn_within, "model": _plain(after, state_key(config))}
+    said = {"source": present.source, "warn_within": present.warn_within, "model": _plain(after, state_key(config))}
     _send(kafka, name, by, reason or f"{count} more failures", as_json=json_, **said)
 
 
@@ -147,8 +146,8 @@ def roll_back(
 ) -> None:
     """Publish an earlier version of a model again, as the newest one."""
     kafka = _kafka(config)
-    newest = _newest(kafka, name)
-    earlier = [one for one in _versions(kafka) if one.name == name and one.model and one.version < newest.version]
+    present = _newest(kafka, name)
+    earlier = [one for one in _versions(kafka) if one.name == name and one.model and one.version < present.version]
     found = [one for one in earlier if to is None or one.version == to]
     if not found:
         there = ", ".join(str(one.version) for one in earlier) or "none"
@@ -172,12 +171,7 @@ def _versions(kafka: KafkaSettings) -> list[ModelVersion]:
 
 
 def _newest(kafka: KafkaSettings, name: str) -> ModelVersion:
-    known = _versions(kafka)
-    found = [one for one in known if one.name == name]
-    if not found:
-        names = ", ".join(sorted({one.name for one in known})) or "none"
-        raise CommandError(f"there is no published model {name!r} (there are: {names})")
-    return found[-1]
+    return newest(_versions(kafka), name, "published model")
 
 
 def _artefact(version: ModelVersion, config: Path | None) -> Artefact:
@@ -215,9 +209,7 @@ def _send(
     from streams.fleet_book import MOST_BYTES, TOPIC, ModelVersion  # noqa: PLC0415 - start-up time
     from tocsin.cli.clients import send  # noqa: PLC0415 - start-up time
 
-    number = max((one.version for one in _versions(kafka) if one.name == name), default=0) + 1
-    who = author or getpass.getuser()
-    version = ModelVersion(name=name, version=number, author=who, reason=reason, at=round(time.time(), 3), **said)
+    version = following(ModelVersion, _versions(kafka), name, author, reason, **said)
     value = version.encode()
     if len(value) > MOST_BYTES:
         raise CommandError(f"{name}: the model has {len(value):,} bytes, more than {MOST_BYTES:,}", WRONG_USAGE)
@@ -225,4 +217,4 @@ def _send(
     if as_json:
         print_json(_told(version))
     else:
-        print_line(f"{name} version {number} is {'withdrawn' if version.model is None else 'published'}")
+        print_line(f"{name} version {version.version} is {'withdrawn' if version.model is None else 'published'}")

@@ -13,6 +13,7 @@ import typer
 from tocsin.cli.errors import WRONG_USAGE, CommandError
 from tocsin.cli.options import By, ConfigFile, Json
 from tocsin.cli.terminal import print_json, print_line, print_rows
+from tocsin.cli.versioned import following, newest
 
 if TYPE_CHECKING:
     from streams.rule_book import ListChange, RuleVersion
@@ -93,11 +94,11 @@ def promote(
       tocsin rules promote night
     """
     kafka = _kafka(config)
-    newest = _newest(kafka, name)
-    if newest.mode != "shadow":
-        raise CommandError(f"{name} version {newest.version} is {newest.mode}, not in shadow")
-    said = reason or f"version {newest.version} has been in shadow"
-    _send(kafka, name, author, said, json_, mode="active", graph=newest.graph)
+    present = _newest(kafka, name)
+    if present.mode != "shadow":
+        raise CommandError(f"{name} version {present.version} is {present.mode}, not in shadow")
+    said = reason or f"version {present.version} has been in shadow"
+    _send(kafka, name, author, said, json_, mode="active", graph=present.graph)
 
 
 @rules.command("rollback")
@@ -166,10 +167,10 @@ def show(name: Name, config: ConfigFile = None) -> None:
     Example:
       tocsin rules show night > night.json
     """
-    newest = _newest(_kafka(config), name)
-    if newest.graph is None:
+    present = _newest(_kafka(config), name)
+    if present.graph is None:
         raise CommandError(f"{name} is withdrawn; `tocsin rules rollback` brings an earlier version back")
-    print_line(json.dumps(newest.graph, indent=2, ensure_ascii=False))
+    print_line(json.dumps(present.graph, indent=2, ensure_ascii=False))
 
 
 @lists.command("add")
@@ -276,26 +277,19 @@ def _versions(kafka: KafkaSettings) -> list[RuleVersion]:
 
 
 def _newest(kafka: KafkaSettings, name: str) -> RuleVersion:
-    known = _versions(kafka)
-    found = [one for one in known if one.name == name]
-    if not found:
-        names = ", ".join(sorted({one.name for one in known})) or "none"
-        raise CommandError(f"there is no rule set {name!r} (there are: {names})")
-    return found[-1]
+    return newest(_versions(kafka), name, "rule set")
 
 
 def _send(kafka: KafkaSettings, name: str, author: str | None, reason: str | None, as_json: bool, **said: Any) -> None:
     from streams.rule_book import RULES, RuleVersion  # noqa: PLC0415 - start-up time
     from tocsin.cli.clients import send  # noqa: PLC0415 - start-up time
 
-    number = max((one.version for one in _versions(kafka) if one.name == name), default=0) + 1
-    who = author or getpass.getuser()
-    version = RuleVersion(name=name, version=number, author=who, reason=reason, at=round(time.time(), 3), **said)
+    version = following(RuleVersion, _versions(kafka), name, author, reason, **said)
     send(kafka, RULES, version.key.decode(), version.encode())
     if as_json:
         print_json(version.model_dump(mode="json", exclude={"graph"}))
     else:
-        print_line(f"{name} version {number} is {'in shadow' if version.mode == 'shadow' else version.mode}")
+        print_line(f"{name} version {version.version} is {'in shadow' if version.mode == 'shadow' else version.mode}")
 
 
 def _say(config: Any, as_json: bool, by: str | None, **said: Any) -> None:

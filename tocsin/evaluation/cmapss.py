@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from detectors.rul import Condition, Fleet, History
-from detectors.rul.condition import Floats
+from detectors.rul import Fleet, History
+from detectors.rul.condition import Floats, conditions
 from detectors.rul.validation import nasa_score, train
 from streams.machine_tables import MachineColumns, read_machines
 from streams.tables import Progress, TableError
@@ -163,13 +163,9 @@ def _cuts(engine: History, draw: np.random.Generator) -> list[int]:
 
 
 def _foretold(model: Fleet, engine: History, left: Sequence[int]) -> Foretold:
-    condition, features = Condition(model.layout), {}
-    wanted = set(left)
-    for row, (time, values) in enumerate(zip(engine.times.tolist(), engine.values, strict=True)):
-        condition.learn_one(values, time)
-        if (remaining := len(engine.times) - 1 - row) in wanted:
-            features[remaining] = condition.features()
-    return Foretold(model.predict(np.array([features[one] for one in left])), np.array(left, dtype=float))
+    at = len(engine.times) - 1 - np.array(left)
+    features = conditions(model.layout, engine.times, engine.values)[at]
+    return Foretold(model.predict(features), np.array(left, dtype=float))
 
 
 def _official(data: Path, engines: Sequence[History], columns: Sequence[str]) -> Foretold | None:
@@ -181,12 +177,7 @@ def _official(data: Path, engines: Sequence[History], columns: Sequence[str]) ->
     left = np.loadtxt(truth, ndmin=1)
     if len(left) != len(running):
         raise TableError(f"{truth}: has {len(left)} rows, {test.name} has {len(running)} engines")
-    last = []
-    for engine in running:
-        condition = Condition(model.layout)
-        for time, values in zip(engine.times.tolist(), engine.values, strict=True):
-            condition.learn_one(values, time)
-        last.append(condition.features())
+    last = [conditions(model.layout, engine.times, engine.values)[-1] for engine in running]
     return Foretold(model.predict(np.array(last)), left)
 
 
