@@ -29,6 +29,9 @@ ODD = 0.005
 AHEAD = 2.5
 """How much more telemetry waits, in times the worker's rate, than it can take while transactions are sent."""
 
+LEAST_EVENTS = round(20 / ODD)
+"""Fewer of them may raise no alert: on a slow machine a load lasts longer."""
+
 ACCOUNTS = 50
 PATIENCE = 120.0
 
@@ -42,7 +45,7 @@ class Effort:
     events
         Events by which the highest rate is found.
     seconds
-        How long each load lasts.
+        How long each load lasts at least.
     transactions
         Transactions a second.
     partitions
@@ -214,7 +217,7 @@ class Load:
 
 
 def _at_rate(kafka: KafkaSettings, load: Load, marks: Marks, rate: float, seconds: float) -> Latency:
-    events = load.make(round(rate * seconds))
+    events = load.make(max(round(rate * seconds), LEAST_EVENTS))
     with contextlib.closing(_Outputs(kafka, "alerts", load.partitions)) as alerts:
         load.send("telemetry", events, rate)
         load.mark()
