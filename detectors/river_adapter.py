@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import math
-import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,11 +12,11 @@ from numpy.typing import NDArray
 from river import anomaly, preprocessing
 from river.base import SupervisedAnomalyDetector
 
+from detectors import signed_pickle
 from detectors.base import Detector, SnapshotError, parts_of
 from detectors.calibration import CALIBRATION, calibrate, clear
 from detectors.compiled import compiled
 from detectors.forest import Forest
-from detectors.river_forest import pickled
 from detectors.score import Explanations, Score, SignalScore, ValueExplanation, anomaly_score
 from detectors.signals import arrival
 from detectors.signals.arrival import arrive
@@ -127,10 +124,9 @@ class RiverDetector(Detector):
 
     def snapshot(self) -> bytes:
         """Return the state: plain data, and the estimator as a signed pickle."""
-        models = pickled(self._models)
         calibrations = {name: record.tobytes() for name, record in self._calibrations.items()}
         plain = (self._events, self._arrival.tobytes(), calibrations)
-        return msgspec.msgpack.encode((FORMAT, plain, self._sign(models), models))
+        return msgspec.msgpack.encode((FORMAT, plain, *signed_pickle.write(self._models, self.state_key, "detector")))
 
     def restore(self, state: bytes) -> None:
         """Take up a state that ``snapshot`` gave, if it is signed with this ``state_key``."""
@@ -142,11 +138,9 @@ class RiverDetector(Detector):
             known = {name: np.frombuffer(record, EXCESS, 1).copy() for name, record in calibrations.items()}
         except ValueError as error:
             raise SnapshotError(f"this is no state of a detector of River ({error}): reset the state") from error
-        if not hmac.compare_digest(signature, self._sign(models)):
-            raise SnapshotError("the state is not signed with this state key: set the key that wrote it, or reset it")
+        restored = signed_pickle.read(signature, models, self.state_key, "detector")
         self._events, self._arrival, self._calibrations = events, arrived, known
         self._silent_after = arrival.silent_after(arrived[0])
-        restored = pickle.loads(models)  # noqa: S301  its signature has been checked
         self._models = {name: self._compiled(model) for name, model in restored.items()}
 
     def _raw(self, x: Mapping[str, float]) -> dict[str, float]:
@@ -174,14 +168,6 @@ class RiverDetector(Detector):
     def _compiled(self, model: Any) -> Any:
         """Return what does the same as a model, in compiled code if there is any; a pipeline is left as it is."""
         return Forest(model) if self.scale and Forest.can_be(model) else model
-
-    def _sign(self, pickled: bytes) -> bytes:
-        if not self.state_key:
-            raise SnapshotError(
-                "the state of a detector of River is a pickle and must be signed: set state.key, for instance with the"
-                " environment variable TOCSIN_STATE__KEY, or use the detector auto"
-            )
-        return hmac.digest(self.state_key, pickled, hashlib.sha256)
 
 
 def _unexplained(x: Mapping[str, float]) -> dict[str, ValueExplanation]:

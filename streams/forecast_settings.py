@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from detectors.forecasts.registry import forecaster_factory
 from streams.settings import Settings
+
+
+class ForecasterSettings(BaseModel):
+    """Which forecaster, and its parameters.
+
+    Examples
+    --------
+    >>> ForecasterSettings(name="river.HoltWinters", parameters={"alpha": 0.2}).name
+    'river.HoltWinters'
+
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field("auto", description="`auto`, `river.SNARIMAX` or `river.HoltWinters`.")
+    parameters: dict[str, Any] | None = Field(None, description="Parameters of River's class, by name.")
+
+    @model_validator(mode="after")
+    def _can_be_made(self) -> Self:
+        forecaster_factory(self.name, self.parameters)
+        return self
 
 
 class ForecastSettings(Settings):
@@ -14,6 +36,16 @@ class ForecastSettings(Settings):
 
     values: Literal["limited", "all", "none"] = Field(
         "limited", description="Which values are forecast: those that a policy gives a valid range, all, or none."
+    )
+    forecaster: ForecasterSettings = Field(
+        ForecasterSettings(),
+        description="Which forecaster; after a change values are learned anew. Those of River cost about a millisecond"
+        " an event, and their states are pickles, which need `state.key`.",
+    )
+    covariates: dict[str, tuple[str, ...]] = Field(
+        {},
+        description="By name of a value, others of the same event that may tell of it in advance, at most 4; as in"
+        " `{level: [inlet, rain]}`.",
     )
     within: float | None = Field(
         None,
@@ -28,7 +60,17 @@ class ForecastSettings(Settings):
     )
 
     @model_validator(mode="after")
-    def _in_order(self) -> ForecastSettings:
+    def _tell_of_others(self) -> Self:
+        for name, others in self.covariates.items():
+            if name in others:
+                raise ValueError(f"covariates: {name} cannot tell of itself: its own past is learned anyway")
+            forecaster_factory(covariates=others)
+            if not others:
+                raise ValueError(f"covariates: {name} has none: name 1 to 4 values, or leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
         if self.withdraw_below >= self.warn_at:
             raise ValueError(f"withdraw_below ({self.withdraw_below}) must be below warn_at ({self.warn_at})")
         return self

@@ -7,7 +7,7 @@ import math
 import msgspec
 
 from alerts.alert import AlertForeseen
-from detectors.forecasts import HORIZONS, AutoForecaster
+from detectors.forecasts import HORIZONS, Forecaster
 from detectors.rul import Life
 from detectors.rul.fleet import MOMENTS
 from detectors.score import Foreseen
@@ -51,7 +51,7 @@ class ValueForecast(msgspec.Struct, frozen=True):
     breach: BreachRecord | None
 
     @classmethod
-    def of(cls, forecaster: AutoForecaster, seen: Foreseen | None) -> ValueForecast:
+    def of(cls, forecaster: Forecaster, seen: Foreseen | None) -> ValueForecast:
         """Return what is published of a forecaster that knows how long a step is."""
         horizons = []
         for steps in map(float, HORIZONS):

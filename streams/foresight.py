@@ -11,10 +11,11 @@ import msgspec
 from alerts.alert import iso
 from alerts.policies import EARLY_WARNING, Ruling, ValidRange
 from alerts.policy import Thresholds
-from detectors.forecasts import AutoForecaster, Breach, time_to_breach
+from detectors.forecasts import Breach, Forecaster, time_to_breach
 from detectors.score import Foreseen, SignalScore
 from streams.fleet_book import Published
 from streams.forecast_settings import ForecastSettings
+from streams.forecasters import Forecasters
 from streams.forecasts import ForecastRecord, MachineForecast, ValueForecast
 from streams.machine import Machine, MachineState, Told, foreseen
 
@@ -63,6 +64,9 @@ class Foretold(NamedTuple):
 NOTHING = Foretold((), None)
 
 
+AUTO = Forecasters(ForecastSettings()).kind("")
+
+
 class _WatchState(msgspec.Struct, array_like=True):
     forecaster: bytes
     events: int
@@ -72,6 +76,7 @@ class _WatchState(msgspec.Struct, array_like=True):
     side: int
     before: list[float]
     foreseen: Foreseen | None
+    kind: str = AUTO
 
 
 class ForesightState(msgspec.Struct, array_like=True):
@@ -88,8 +93,8 @@ class _Watch:
 
     __slots__ = ("before", "events", "forecaster", "foreseen", "level", "look_at", "side", "usual")
 
-    def __init__(self) -> None:
-        self.forecaster = AutoForecaster()
+    def __init__(self, forecaster: Forecaster) -> None:
+        self.forecaster = forecaster
         self.events = 0
         self.look_at = -math.inf
         self.usual = self.level = 0.0
@@ -102,8 +107,10 @@ class _Watch:
         """Probability of which it has been sure for some looks."""
         return 0.0 if self.foreseen is None else min(*self.before, self.foreseen.probability)
 
-    def learn_one(self, value: float, time: float, valid: ValidRange | None, within: float | None) -> None:
-        self.forecaster.learn_one(value, time)
+    def learn_one(
+        self, value: float, time: float, x: Mapping[str, float], valid: ValidRange | None, within: float | None
+    ) -> None:
+        self.forecaster.learn_one(value, time, x)
         self.events += 1
         self.usual += (value - self.usual) * max(1.0 / self.events, 1.0 - 0.5 ** (1.0 / USUAL))
         self.level += (value - self.level) * max(1.0 / self.events, 1.0 - 0.5 ** (1.0 / OF_LATE))
@@ -118,18 +125,15 @@ class _Watch:
             self.look_at = time + horizon / LOOKS
             self._look(valid, horizon)
 
-    def snapshot(self) -> _WatchState:
+    def snapshot(self, kind: str) -> _WatchState:
         places = self.events, self.look_at, self.usual, self.level, self.side, self.before
-        return _WatchState(self.forecaster.snapshot(), *places, self.foreseen)
+        return _WatchState(self.forecaster.snapshot(), *places, self.foreseen, kind)
 
-    @classmethod
-    def restored(cls, state: _WatchState) -> _Watch:
-        found = cls()
-        found.forecaster.restore(state.forecaster)
-        found.events, found.look_at = state.events, state.look_at
-        found.usual, found.level = state.usual, state.level
-        found.side, found.before, found.foreseen = state.side, state.before, state.foreseen
-        return found
+    def restore(self, state: _WatchState) -> None:
+        self.forecaster.restore(state.forecaster)
+        self.events, self.look_at = state.events, state.look_at
+        self.usual, self.level = state.usual, state.level
+        self.side, self.before, self.foreseen = state.side, state.before, state.foreseen
 
     def _look(self, valid: ValidRange, within: float) -> None:
         """See which limit is more likely to be crossed within a horizon, and when."""
@@ -145,11 +149,19 @@ class _Watch:
 
 
 class Foresight:
-    """What is foretold of one source."""
+    """What is foretold of one source.
 
-    __slots__ = ("_newest", "_published_at", "_watches", "machine")
+    Parameters
+    ----------
+    forecasters
+        Make those of its values.
 
-    def __init__(self) -> None:
+    """
+
+    __slots__ = ("_forecasters", "_newest", "_published_at", "_watches", "machine")
+
+    def __init__(self, forecasters: Forecasters) -> None:
+        self._forecasters = forecasters
         self._watches: dict[str, _Watch] = {}
         self.machine: Machine | None = None
         self._newest = -math.inf
@@ -188,8 +200,8 @@ class Foresight:
             if everything or name in wanted:
                 watch = self._watches.get(name)
                 if watch is None:
-                    watch = self._watches[name] = _Watch()
-                watch.learn_one(value, time, wanted.get(name), settings.within)
+                    watch = self._watches[name] = _Watch(self._forecasters.make(name))
+                watch.learn_one(value, time, values, wanted.get(name), settings.within)
         machine = self._machine(values, time, model)
         thresholds = ruling.policy.of(EARLY_WARNING)
         signals = [
@@ -232,18 +244,18 @@ class Foresight:
         """Return the state; ``None`` while there is nothing to know."""
         if not self._watches and self.machine is None:
             return None
-        watches = {name: watch.snapshot() for name, watch in self._watches.items()}
+        watches = {name: watch.snapshot(self._forecasters.kind(name)) for name, watch in self._watches.items()}
         machine = None if self.machine is None else self.machine.snapshot()
         return ForesightState(watches, machine, self._newest, self._published_at)
 
-    @classmethod
-    def restored(cls, state: ForesightState) -> Foresight:
-        """Return what ``snapshot`` gave."""
-        found = cls()
-        found._watches = {name: _Watch.restored(watch) for name, watch in state.watches.items()}
-        found.machine = None if state.machine is None else Machine.restored(state.machine)
-        found._newest, found._published_at = state.newest, state.published_at
-        return found
+    def restore(self, state: ForesightState) -> None:
+        """Take up what ``snapshot`` gave, but for what forecasters of another kind have learned."""
+        for name, watch in state.watches.items():
+            if watch.kind == self._forecasters.kind(name):
+                self._watches[name] = _Watch(self._forecasters.make(name))
+                self._watches[name].restore(watch)
+        self.machine = None if state.machine is None else Machine.restored(state.machine)
+        self._newest, self._published_at = state.newest, state.published_at
 
     def _machine(self, values: Mapping[str, float], time: float, model: Published | None) -> Told | None:
         if model is None:

@@ -10,6 +10,7 @@ from detectors.score import Score, SignalScore
 from streams.codec import Rejected
 from streams.fleet_book import FleetBook, Published
 from streams.forecast_settings import ForecastSettings
+from streams.forecasters import Forecasters
 from streams.forecasts import TOPIC, TYPE
 from streams.foresight import Foresight
 from streams.machine import FAILURE
@@ -26,12 +27,16 @@ class Foretelling:
     settings
         What is foretold, and when it is warned of.
     key
-        Secret that must have signed published models, if there is one.
+        Secret that signs the states of River's forecasters, and must have signed published models, if there is one.
 
     """
 
     def __init__(self, settings: ForecastSettings, key: bytes | None = None) -> None:
-        self._settings, self._fleets = settings, FleetBook(key)
+        self._settings, self._fleets, self._forecasters = settings, FleetBook(key), Forecasters(settings, key)
+
+    def begin(self) -> Foresight:
+        """Return what knows nothing of a source yet."""
+        return Foresight(self._forecasters)
 
     @property
     def absorbed(self) -> Mapping[tuple[str, int], int]:
@@ -68,7 +73,7 @@ class Foretelling:
         if ruling.windows and ruling.is_frozen(time):
             return score
         if source.foresight is None:
-            source.foresight = Foresight()
+            source.foresight = self.begin()
         foretold = source.foresight.learn_one(self._settings, event.values, time, ruling, model)
         told = source.foresight.publication(self._settings.publish_every, source.name, time, foretold, model)
         if told is not None:

@@ -167,9 +167,8 @@ class Machine:
         return found
 
     def _adapt(self, layout: Layout) -> None:
-        """Go on with another model; rows of its life that have other sensors are of no use to it."""
-        if layout.columns != self.condition.layout.columns:
-            self._ages, self._rows = [], []
+        """Go on with another model, to which what was noted of its life so far is of no use."""
+        self._ages, self._rows, self._stride, self._skipped = [], [], 1, 0
         self.condition = self.condition.adapted(layout)
         self._life = None
 

@@ -112,7 +112,9 @@ class StateSettings(Settings):
         64, ge=8, description="Memory that RocksDB may take for blocks and for what it has not yet written, in all."
     )
     key: SecretStr | None = Field(
-        None, description="Secret that signs the states of River's own detectors, which are pickles."
+        None,
+        description="Secret that signs published models, and the states of River's own detectors and forecasters, which"
+        " are pickles.",
     )
 
 

@@ -83,6 +83,8 @@ class Source:
         Its alerts.
     tells_peers_at
         Number of events at which its peers are told what it has learned.
+    make_foresight
+        Makes what foretells it, into which a restored state is put.
     find_policy
         Puts it under the policy in force at a time of production; called with a restored state's.
     past
@@ -112,7 +114,18 @@ class Source:
     """
 
     __slots__ = (
-        *("_find_policy", "commanded", "detector", "era", "event_ids", "events", "foresight", "heard", "labels"),
+        *(
+            "_find_policy",
+            "_make_foresight",
+            "commanded",
+            "detector",
+            "era",
+            "event_ids",
+            "events",
+            "foresight",
+            "heard",
+            "labels",
+        ),
         *("lifecycle", "name", "newest", "offset", "past", "prior", "tells_peers_at"),
     )
 
@@ -122,10 +135,12 @@ class Source:
         detector: Detector,
         lifecycle: Lifecycle,
         tells_peers_at: int,
+        make_foresight: Callable[[], Foresight],
         find_policy: Callable[[Source, float], None] | None = None,
         past: RecentPast | None = None,
     ) -> None:
         self.name, self.detector, self.lifecycle = name, detector, lifecycle
+        self._make_foresight = make_foresight
         self._find_policy, self.past = find_policy, past
         self.foresight: Foresight | None = None
         self.era: object = None
@@ -215,7 +230,8 @@ class Source:
         if self.past is not None and snapshot.past is not None:
             self.past.restore(snapshot.past)
         if snapshot.foresight is not None:
-            self.foresight = Foresight.restored(snapshot.foresight)
+            self.foresight = self._make_foresight()
+            self.foresight.restore(snapshot.foresight)
         self.prior, self.tells_peers_at = snapshot.prior, snapshot.tells_peers_at
         self.detector.restore(snapshot.detector)
         if self._find_policy is not None:  # before its alerts, whose budget is the policy's

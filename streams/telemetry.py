@@ -213,7 +213,8 @@ class TelemetryProcessor:
         lifecycle = Lifecycle(STREAM, name, beneath, Feedback(STREAM, name), self._across.allowance)
         after_events = self._settings.peers.after_events
         past = RecentPast(self._settings.late) if self._settings.late.rescore_within else None
-        return Source(name, self._make_detector(), lifecycle, after_events, self._policies.govern, past)
+        foretell, govern = self._foretelling.begin, self._policies.govern
+        return Source(name, self._make_detector(), lifecycle, after_events, foretell, govern, past)
 
     def _restored(self, name: str, state: bytes) -> Source:
         source = self._new_source(name)

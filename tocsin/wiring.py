@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from alerts.changes import SILENCE
 from alerts.policies import EARLY_WARNING, RANGE
 from detectors.auto import KINDS, prepare
-from detectors.base import Detector
-from detectors.forecasts import prepare as prepare_forecasts
+from detectors.base import Detector, SnapshotError
 from detectors.registry import DetectorError, detector_factory
 from detectors.transactions.classifier import prepare as prepare_fraud
 from streams.accounts import STREAM as TRANSACTIONS
+from streams.forecasters import Forecasters
 from streams.fraud_alerts import KIND as FRAUD
 from streams.models import TOPIC as MODELS
 from streams.processor import Processor
@@ -77,6 +77,26 @@ def make_processor(configuration: Configuration) -> ProcessorFactory:
     return make
 
 
+def check_states(configuration: Configuration) -> None:
+    """See that a worker can keep what it will learn.
+
+    Raises
+    ------
+    tocsin.config.ConfigurationError
+        If there is no secret to sign states with that are pickles.
+
+    """
+    key = state_key(configuration)
+    for place, make in (
+        ("telemetry.detector", make_detector(configuration)),
+        ("telemetry.forecasts.forecaster", lambda: Forecasters(configuration.telemetry.forecasts, key).make("")),
+    ):
+        try:
+            make().snapshot()
+        except SnapshotError as error:
+            raise ConfigurationError(Problem("", place, str(error))) from error
+
+
 def run_worker(configuration: Configuration) -> int:
     """Work until told to stop, and return the exit code.
 
@@ -91,9 +111,10 @@ def run_worker(configuration: Configuration) -> int:
     from streams.worker import run_worker as work  # noqa: PLC0415 - a backtest needs no Faust
 
     processors = make_processor(configuration)
+    check_states(configuration)
     kinds = _prepared(configuration.telemetry.detector.name)
     prepare_fraud()
-    prepare_forecasts()
+    Forecasters(configuration.telemetry.forecasts).prepare()
     start_at_zero({STREAM: OUTCOMES, TRANSACTIONS: DECISIONS}, (*kinds, SILENCE, RANGE, EARLY_WARNING, FRAUD))
     transactions = configuration.transactions
     outputs = (*OUTPUTS, MODELS) if transactions.challengers or transactions.drift.enabled else OUTPUTS

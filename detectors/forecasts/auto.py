@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,12 +12,10 @@ import numpy as np
 from detectors.base import SnapshotError, parts_of
 from detectors.compiled import compiled
 from detectors.forecasts import outlook
-from detectors.forecasts.base import Errors, Forecaster, Outlook, errors_of, finite, ratio
+from detectors.forecasts.base import LARGEST, Errors, Forecaster, Outlook, errors_of, finite, ratio
 from detectors.forecasts.tracking import SIDES
 
 FORMAT = 1
-LARGEST = 1e30
-"""Larger values are taken for this one."""
 
 
 class AutoForecaster(Forecaster):
@@ -75,7 +74,7 @@ class AutoForecaster(Forecaster):
         self._offsets = np.zeros(SIDES + 2)
         _begin(self._state, (1.0 - coverage) / 2.0)
 
-    def learn_one(self, value: float, time: float | None = None) -> None:
+    def learn_one(self, value: float, time: float | None = None, x: Mapping[str, float] | None = None) -> None:
         """Judge what was foretold of a value, then learn it."""
         value = max(-LARGEST, min(finite(value, "value"), LARGEST))
         t = float(self._state["paths"]["n"][0]) if time is None else finite(time, "time")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from detectors.forecasts.tracking import HORIZONS
 Numbers = NDArray[np.float64]
 
 HOUR = 3600.0
+LARGEST = 1e30
+"""Larger values are taken for this one."""
 
 
 class ForecastError(ValueError):
@@ -134,7 +137,7 @@ class Forecaster(abc.ABC):
         self.coverage = coverage
 
     @abc.abstractmethod
-    def learn_one(self, value: float, time: float | None = None) -> None:
+    def learn_one(self, value: float, time: float | None = None, x: Mapping[str, float] | None = None) -> None:
         """Judge what was foretold of a value, then learn it.
 
         Parameters
@@ -143,6 +146,8 @@ class Forecaster(abc.ABC):
             A finite number.
         time
             Event time, epoch seconds. ``None`` counts events one second apart.
+        x
+            Covariates: what may tell of the values to come, by name. A forecaster that takes none pays no heed to them.
 
         Raises
         ------

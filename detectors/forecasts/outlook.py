@@ -8,13 +8,8 @@ import numpy as np
 
 from detectors.compiled import compiled
 from detectors.forecasts import paths, seasonal, tracking
-from detectors.forecasts.tracking import COUNT, HORIZONS, SIDES, TAIL
+from detectors.forecasts.tracking import COUNT, FROM, HORIZONS, KEPT, SIDES, SLOTS, STRIDES, TAIL
 
-STRIDES = np.array([1, 1, 2, 8, 32])
-"""At how manieth event a forecast is kept for each horizon: of the far ones most are alike."""
-SLOTS = HORIZONS // STRIDES
-FROM = np.concatenate((np.zeros(1, np.int64), np.cumsum(SLOTS)))
-KEPT = int(FROM[-1])
 LATE = 2.0
 """An event that comes later than so many times the usual wait does not judge a forecast: others are missing."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from detectors.forecasts.auto import AutoForecaster
 from detectors.forecasts.base import Forecaster, ForecastError
+from detectors.forecasts.covariate_forecaster import CovariateForecaster
 
 AUTO = "auto"
 RIVER: dict[str, dict[str, Any]] = {
@@ -19,7 +21,11 @@ RIVER: dict[str, dict[str, Any]] = {
 
 
 def forecaster_factory(
-    name: str = AUTO, parameters: Mapping[str, Any] | None = None, coverage: float = 0.95
+    name: str = AUTO,
+    parameters: Mapping[str, Any] | None = None,
+    coverage: float = 0.95,
+    covariates: Sequence[str] = (),
+    state_key: bytes | None = None,
 ) -> Callable[[], Forecaster]:
     """Return what makes a new series' forecaster.
 
@@ -31,11 +37,15 @@ def forecaster_factory(
         Parameters of River's class.
     coverage
         Share of values that the bounds promise to hold, above 0.8 and below 1.
+    covariates
+        Names of other values that may tell of those to come.
+    state_key
+        Secret that signs the states of River's forecasters, which are pickles.
 
     Raises
     ------
     detectors.forecasts.base.ForecastError
-        If there is no forecaster of this name or it does not take these parameters.
+        If there is no forecaster of this name or it does not take these parameters or covariates.
 
     Examples
     --------
@@ -47,12 +57,13 @@ def forecaster_factory(
     detectors.forecasts.base.ForecastError: there is no forecaster 'river.Snarimax': did you mean 'river.SNARIMAX'?
 
     """
+    make: Callable[[], Forecaster]
     if name == AUTO:
         if parameters:
             raise ForecastError("the forecaster 'auto' takes no parameters: leave them out")
-        make: Callable[[], Forecaster] = lambda: AutoForecaster(coverage)  # noqa: E731 - one of two
+        make = partial(CovariateForecaster, covariates, coverage) if covariates else partial(AutoForecaster, coverage)
     elif name in RIVER:
-        make = _of_river(name, RIVER[name] if parameters is None else parameters, coverage)
+        make = _of_river(name, RIVER[name] if parameters is None else parameters, coverage, covariates, state_key)
     else:
         raise ForecastError(_unknown(name))
     make()
@@ -64,7 +75,9 @@ def names() -> list[str]:
     return [AUTO, *RIVER]
 
 
-def _of_river(name: str, parameters: Mapping[str, Any], coverage: float) -> Callable[[], Forecaster]:
+def _of_river(
+    name: str, parameters: Mapping[str, Any], coverage: float, covariates: Sequence[str], state_key: bytes | None
+) -> Callable[[], Forecaster]:
     from river import time_series  # noqa: PLC0415 - start-up time
 
     from detectors.forecasts.river_forecaster import RiverForecaster  # noqa: PLC0415 - start-up time
@@ -75,7 +88,7 @@ def _of_river(name: str, parameters: Mapping[str, Any], coverage: float) -> Call
     except (TypeError, ValueError) as error:
         taken = ", ".join(inspect.signature(kind).parameters)
         raise ForecastError(f"forecaster {name!r} cannot be made: {error}; its parameters: {taken}") from error
-    return lambda: RiverForecaster(kind(**parameters), coverage)
+    return lambda: RiverForecaster(kind(**parameters), coverage, covariates, state_key)
 
 
 def _unknown(name: str) -> str:

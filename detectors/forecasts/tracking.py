@@ -14,6 +14,13 @@ HORIZONS = np.array([1, 4, 16, 64, 256])
 """Steps ahead whose errors are tracked; what lies between is interpolated."""
 COUNT = len(HORIZONS)
 
+STRIDES = np.array([1, 1, 2, 8, 32])
+"""At how manieth event a forecast is kept for each horizon: of the far ones most are alike."""
+SLOTS = HORIZONS // STRIDES
+FROM = np.concatenate((np.zeros(1, np.int64), np.cumsum(SLOTS)))
+KEPT = int(FROM[-1])
+"""Where the forecasts for each horizon are kept until their value comes, and how many."""
+
 TAIL, TENTH, QUARTER = range(3)
 SIDES = 2 * 3
 """Tracked quantiles: the bound's, a tenth, a quarter; below the forecast, then above."""

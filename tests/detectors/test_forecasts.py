@@ -8,7 +8,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -19,13 +19,10 @@ from hypothesis import strategies as st
 
 from detectors.base import SnapshotError
 from detectors.forecasts.auto import AutoForecaster
-from detectors.forecasts.base import Forecaster, ForecastError
-from detectors.forecasts.registry import RIVER, forecaster_factory, names
+from detectors.forecasts.base import ForecastError
 
 REPOSITORY = Path(__file__).parents[2]
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
-
-every_forecaster = pytest.mark.parametrize("make", [forecaster_factory(name) for name in names()], ids=names())
 
 
 def noise(count: int) -> Iterator[float]:
@@ -143,17 +140,6 @@ def test_a_period_that_is_no_day_is_found():
     assert min(crest) == pytest.approx(-5, abs=1.5)
 
 
-@every_forecaster
-def test_a_constant_is_foretold_as_it_is(make):
-    forecaster = make()
-    for i in range(400):
-        forecaster.learn_one(7.25, MINUTE * i)
-    forecast = forecaster.forecast(100)
-    assert forecast.mean == pytest.approx(7.25, abs=0.02)
-    assert forecast.lower <= 7.25 + 0.02
-    assert forecast.upper >= 7.25 - 0.02
-
-
 def test_a_constant_that_changes_once_is_foretold_again():
     forecaster = AutoForecaster()
     for i in range(2000):
@@ -220,26 +206,6 @@ def test_without_times_events_are_a_second_apart():
     for value in noise(50):
         forecaster.learn_one(value)
     assert forecaster.gap == pytest.approx(1.0)
-
-
-@every_forecaster
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_no_finite_number_is_refused_by_name_and_not_learned(make: Callable[[], Forecaster], value: float):
-    forecaster = make()
-    for each in noise(50):
-        forecaster.learn_one(each)
-    before = forecaster.forecast()
-    with pytest.raises(ForecastError, match=rf"^value: {value} is not a finite number"):
-        forecaster.learn_one(value)
-    with pytest.raises(ForecastError, match=rf"^time: {value} is not a finite number"):
-        forecaster.learn_one(1.0, value)
-    assert forecaster.forecast() == before
-
-
-@every_forecaster
-def test_before_the_first_value_nothing_is_foretold(make):
-    with pytest.raises(ForecastError, match="nothing has been learned yet"):
-        make().forecast()
 
 
 @pytest.mark.parametrize("steps", [0, -1, math.nan, math.inf])
@@ -323,29 +289,6 @@ def test_before_the_second_day_there_is_no_seasonal_error():
     for i, value in enumerate(noise(200)):
         forecaster.learn_one(value, 300.0 * i)
     assert math.isnan(forecaster.errors().seasonal)
-
-
-@pytest.mark.parametrize("name", sorted(RIVER))
-def test_bounds_of_river_s_forecasters_keep_what_they_promise(name):
-    forecaster, within = forecaster_factory(name)(), 0
-    for i, value in enumerate(noise(1500)):
-        if i:
-            forecast = forecaster.forecast()
-            within += forecast.lower <= value <= forecast.upper
-        forecaster.learn_one(value, MINUTE * i)
-    assert 0.93 <= within / 1499 <= 0.97
-    assert forecaster.errors().horizons[0].coverage == pytest.approx(within / 1499, abs=0.002)
-
-
-@pytest.mark.parametrize("name", sorted(RIVER))
-def test_river_s_forecasters_have_no_snapshot(name):
-    with pytest.raises(SnapshotError, match="use the forecaster auto"):
-        forecaster_factory(name)().snapshot()
-
-
-def test_a_wrong_parameter_of_a_forecaster_is_named_with_those_there_are():
-    with pytest.raises(ForecastError, match=r"'river.SNARIMAX' cannot be made.*its parameters: p, d, q"):
-        forecaster_factory("river.SNARIMAX", {"order": 3})
 
 
 def foretold() -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -14,11 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from pydantic import ValidationError
 
 from detectors.rul import Layout
 from detectors.rul.packed import Schema, pack
 from detectors.rul.validation import train
 from streams.fleet_book import ModelVersion
+from streams.forecast_settings import ForecastSettings
 from streams.processor import Record, Result
 from streams.telemetry import TelemetryProcessor
 from streams.telemetry_settings import TelemetrySettings
@@ -111,6 +114,55 @@ def test_forecasts_are_published_every_five_minutes_with_bounds_and_errors() -> 
     assert value["breach"]["limit"] == 110
 
 
+def follows(minute: int) -> float:
+    """Return an inlet; the heat follows it ten minutes later."""
+    return 5.0 * math.sin(minute / 7) + 5.0 * math.sin(minute / 3.3) + 5.0 * random.Random(minute // 20).gauss(0, 1)
+
+
+def test_what_a_covariate_tells_in_advance_makes_forecasts_better() -> None:
+    records = [event(i, {"heat": 60 + follows(i - 4), "inlet": follows(i)}) for i in range(1500)]
+    settings = ({}, {"covariates": {"heat": ["inlet"]}})
+    found = [told(new(forecasts={"values": "all", **one}).process(records), "forecasts") for one in settings]
+    widths = [_width(forecasts[-1]["values"]["heat"]["horizons"][1]) for forecasts in found]
+    assert widths[1] < 0.7 * widths[0]
+
+
+@pytest.mark.parametrize("forecaster", [{"name": "river.HoltWinters"}, {"name": "river.SNARIMAX"}])
+def test_a_forecaster_of_river_goes_on_after_a_restart_as_if_there_had_been_none(forecaster: dict[str, Any]) -> None:
+    records = heat(lambda _: 0.0, 90)
+    settings = {"forecasts": {"values": "all", "forecaster": forecaster}}
+    whole = new(key=b"k", **settings).process(records)
+    before = new(key=b"k", **settings)
+    before.process(records[:50])
+    after = new(dict(before.changes()), key=b"k", **settings)
+    assert told(after.process(records[50:]), "forecasts")[-1] == told(whole, "forecasts")[-1]
+
+
+def test_after_a_change_of_the_forecaster_values_are_learned_anew() -> None:
+    records = heat(lambda _: 0.0, 300)
+    before = new(forecasts={"values": "all"})
+    before.process(records[:200])
+    states = dict(before.changes())
+    after = new(states, key=b"k", forecasts={"values": "all", "forecaster": {"name": "river.HoltWinters"}})
+    (value,) = [one["values"]["heat"] for one in told(after.process(records[200:]), "forecasts")[-1:]]
+    assert value["horizons"][0]["lower"] < 60 < value["horizons"][0]["upper"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"covariates": {"heat": ["heat"]}}, "heat cannot tell of itself"),
+        ({"covariates": {"heat": []}}, "heat has none"),
+        ({"covariates": {"heat": ["a", "b", "c", "d", "e"]}}, "name 1 to 4 values, each once"),
+        ({"forecaster": {"name": "river.Snarimax"}}, "did you mean 'river.SNARIMAX'"),
+        ({"forecaster": {"name": "auto", "parameters": {"p": 1}}}, "takes no parameters"),
+    ],
+)
+def test_forecasters_that_cannot_be_are_refused_with_the_reason(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        ForecastSettings(**wrong)
+
+
 def test_nothing_is_learned_in_a_window_that_freezes() -> None:
     window = {"name": "test", "start": "2026-01-01T00:00:00Z", "duration": 36_000, "freeze": True}
     said = limit(max=110)
@@ -122,8 +174,8 @@ def test_nothing_is_learned_in_a_window_that_freezes() -> None:
 
 
 @lru_cache
-def model() -> dict[str, Any]:
-    fleet, metrics = train(machines(30), COLUMNS)
+def model(count: int = 30, horizon: float | None = None) -> dict[str, Any]:
+    fleet, metrics = train(machines(count), COLUMNS, horizon)
     schema = Schema(unit="unit", time="cycle", columns=COLUMNS, horizon=fleet.layout.horizon)
     made = pack(fleet, metrics, schema, name="pumps", created_at="2026-01-01T00:00:00Z", facts={})
     found: dict[str, Any] = json.loads(made.encode())
@@ -181,6 +233,17 @@ def test_a_failure_is_told_with_the_machines_life_and_a_new_one_begins() -> None
     assert told(found, "forecasts")[-1]["machine"]["rul"] > 30
 
 
+def test_a_model_of_another_horizon_learns_from_a_failure_only_what_came_under_it() -> None:
+    processor = new()
+    processor.absorb([published()])
+    events = life()
+    processor.process(events[:40])
+    processor.absorb([published(2, events[40].timestamp - START - 3, model=model(8, horizon=120.0))])
+    (failure,) = told(processor.process(events[40:]), "failures")
+    assert failure["horizon"] == 120.0
+    assert min(failure["ages"]) >= 39
+
+
 def test_other_sources_are_no_machines_of_the_model() -> None:
     processor = new()
     processor.absorb([published(source="pump-*")])
@@ -235,6 +298,10 @@ def test_a_crash_anywhere_changes_nothing_of_what_is_foretold(sizes: list[int], 
     whole = by_offset(make({}).process(records).outputs)
     found = over_several_lives(make, records, lambda _: said, sizes, data)
     assert {offset: one for offset, one in found.items() if one} == whole
+
+
+def _width(bounds: Mapping[str, float]) -> float:
+    return bounds["upper"] - bounds["lower"]
 
 
 def _minute(time: str) -> float:

@@ -85,3 +85,15 @@ def test_a_detector_that_is_not_there_stops_every_command_with_one_line(command,
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "tocsin: telemetry.detector: there is no detector 'autoo': did you mean 'auto'?\n"
+
+
+@pytest.mark.parametrize(
+    ("telemetry", "place", "instead"),
+    [
+        ({"detector": {"name": "river.HalfSpaceTrees"}}, "telemetry.detector", "detector"),
+        ({"forecasts": {"forecaster": {"name": "river.SNARIMAX"}}}, "telemetry.forecasts.forecaster", "forecaster"),
+    ],
+)
+def test_without_a_key_nothing_starts_whose_state_is_a_pickle(telemetry, place, instead):
+    with pytest.raises(ConfigurationError, match=rf"^{place}: .*set state.key.* or use the {instead} auto"):
+        run_worker(configuration(telemetry=telemetry))

@@ -48,11 +48,11 @@ def check(
     if schema:
         print_line(json.dumps(json_schema(Configuration), indent=2))
         return
-    from tocsin.wiring import make_detector  # noqa: PLC0415 - start-up time
+    from tocsin.wiring import check_states  # noqa: PLC0415 - start-up time
 
     try:
         configuration = load_configuration(config)
-        make_detector(configuration)
+        check_states(configuration)
     except ConfigurationError as error:
         if not json_:
             raise

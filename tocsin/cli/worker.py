@@ -39,7 +39,7 @@ def worker(
 
         raise typer.Exit(run_worker(configuration))
     from tocsin.processes import run_processes  # noqa: PLC0415 - start-up time
-    from tocsin.wiring import make_detector  # noqa: PLC0415 - start-up time
+    from tocsin.wiring import check_states  # noqa: PLC0415 - start-up time
 
-    make_detector(configuration)  # what is wrong with it is said here, once
+    check_states(configuration)  # what is wrong with it is said here, once
     raise typer.Exit(run_processes(configuration, processes))
