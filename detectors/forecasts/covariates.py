@@ -28,7 +28,7 @@ FASTER = 0.3
 """Power of its stride by which a horizon's regression learns faster."""
 LOSS_RATE = 0.01
 DOUBLINGS = 4
-"""The correction counts by the reciprocal of its error beside that without, squared so many times."""
+"""The correction counts by how much smaller than without it errors were: their ratio, squared so many times."""
 LEAST_JUDGED = 50
 """Forecasts of a horizon that must have been judged before any is corrected."""
 
@@ -136,7 +136,7 @@ def _share(state: Any, j: int) -> float:
     odds = float(state.loss[j, BASE] / state.loss[j, OFF])
     for _ in range(DOUBLINGS):
         odds *= odds
-    return odds / (1.0 + odds) if odds < 1e9 else 1.0
+    return max(0.0, 1.0 - 2.0 / (1.0 + odds))
 
 
 @compiled
