@@ -30,6 +30,13 @@ EVENT_TO_ALERT = Histogram(
 )
 ALERTS = Counter("tocsin_alerts_total", "Alert changes published.", ["kind", "severity", "state"])
 HELD = Counter("tocsin_alerts_held_total", "Alerts that did not fire, by what holds them back.", ["reason"])
+FORECAST_ERROR = Histogram(
+    "tocsin_forecast_error_ratio",
+    "Errors of published forecasts, one event ahead, in units of those of the last value (naive) and of the value a day"
+    " ago (seasonal).",
+    ["against"],
+    buckets=(0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0),
+)
 DEAD_LETTERS = Counter("tocsin_dead_letters_total", "Events that could not be taken, by reason.", ["reason"])
 OUTPUTS = Counter("tocsin_outputs_total", "Records published by topic.", ["topic"])
 REPEATS_AVOIDED = Counter(
@@ -117,6 +124,16 @@ class _Change(msgspec.Struct):
         return not self.history or self.history[-1].what in ("state", "severity")
 
 
+class _Errors(msgspec.Struct):
+    mase: float | None
+    seasonal: float | None
+
+
+class _Forecasts(msgspec.Struct):
+    values: dict[str, _Errors]
+
+
+_decode_forecasts = msgspec.json.Decoder(_Forecasts).decode
 _decode_letter = msgspec.json.Decoder(_Letter).decode
 _decode_change = msgspec.json.Decoder(_Change).decode
 
@@ -139,6 +156,8 @@ def start_at_zero(outcomes: Mapping[str, Iterable[str]], kinds: Iterable[str]) -
         DEAD_LETTERS.labels(reason)
     for held in REASONS:
         HELD.labels(held)
+    for against in ("naive", "seasonal"):
+        FORECAST_ERROR.labels(against)
     for labels in product(kinds, Severity, State):
         ALERTS.labels(*labels)
 
@@ -172,7 +191,7 @@ def set_lags(found: Iterable[tuple[str, int, int]]) -> None:
 
 
 def count_outputs(outputs: Iterable[Output]) -> None:
-    """Count dead letters by their reasons, and changes of alerts by what they are."""
+    """Count dead letters by their reasons, changes of alerts by what they are, and how forecasts have done."""
     for output in outputs:
         if output.topic == "dead-letters" and output.type == "tocsin.dead-letter.v1":
             DEAD_LETTERS.labels(_decode_letter(output.value).reason).inc()
@@ -180,3 +199,8 @@ def count_outputs(outputs: Iterable[Output]) -> None:
             change = _decode_change(output.value)
             if change.counts:
                 ALERTS.labels(change.kind, change.severity, change.state).inc()
+        elif output.topic == "forecasts" and output.type == "tocsin.forecast.v1":
+            for value in _decode_forecasts(output.value).values.values():
+                for against, ratio in (("naive", value.mase), ("seasonal", value.seasonal)):
+                    if ratio is not None:
+                        FORECAST_ERROR.labels(against).observe(ratio)

@@ -88,6 +88,8 @@ class Monitored:
         service.environment |= {
             "TOCSIN_TOPICS__PARTITIONS": "2",
             "TOCSIN_TELEMETRY__MIN_SILENCE": "2",
+            "TOCSIN_TELEMETRY__FORECASTS__VALUES": "all",
+            "TOCSIN_TELEMETRY__FORECASTS__PUBLISH_EVERY": "5",
             "TOCSIN_STATE__CHECKPOINT_SECONDS": "1",
             "TOCSIN_TRANSACTIONS__DECISION__REVIEW_AT": "0.1",
             "TOCSIN_TRANSACTIONS__DECISION__DECLINE_AT": "0.4",

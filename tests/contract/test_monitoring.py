@@ -40,6 +40,7 @@ METRICS = {
     "tocsin_anomaly_score": ("histogram", {"stream"}),
     "tocsin_alerts": ("counter", {"kind", "severity", "state"}),
     "tocsin_alerts_held": ("counter", {"reason"}),
+    "tocsin_forecast_error_ratio": ("histogram", {"against"}),
     "tocsin_dead_letters": ("counter", {"reason"}),
     "tocsin_consumer_lag": ("gauge", {"topic", "partition"}),
     "tocsin_models": ("gauge", {"detector"}),
@@ -58,6 +59,7 @@ VALUES: dict[str, set[str]] = {
     "severity": set(Severity),
     "state": set(State),
     "reason": {*Reason, *REASONS},
+    "against": {"naive", "seasonal"},
 }
 """All values that each label may have."""
 

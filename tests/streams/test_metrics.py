@@ -6,6 +6,9 @@ from prometheus_client import REGISTRY
 
 from alerts.held import REASONS
 from streams import metrics
+from streams.processor import Output, Record
+
+AGAINST = ("naive", "seasonal")
 
 
 def value(name: str, **labels: str) -> float | None:
@@ -38,3 +41,12 @@ def test_every_score_is_counted_where_it_lies() -> None:
     assert value("tocsin_anomaly_score_bucket", stream="scored", le="0.1") == 1
     assert value("tocsin_anomaly_score_bucket", stream="scored", le="0.9") == 2
     assert value("tocsin_anomaly_score_count", stream="scored") == 3
+
+
+def test_how_forecasts_have_done_is_counted_beside_naive_ones() -> None:
+    told = b'{"source": "a", "values": {"x": {"mase": 0.65, "seasonal": null, "horizons": []}}}'
+    cause = Record("telemetry", 0, 0, 0.0, b"a", b"")
+    before = {against: value("tocsin_forecast_error_ratio_count", against=against) or 0.0 for against in AGAINST}
+    metrics.count_outputs([Output("forecasts", b"a", told, "tocsin.forecast.v1", cause)])
+    after = {against: value("tocsin_forecast_error_ratio_count", against=against) or 0.0 for against in AGAINST}
+    assert after == {"naive": before["naive"] + 1, "seasonal": before["seasonal"]}
