@@ -52,7 +52,7 @@ STREAMS = {"telemetry", "transactions"}
 VALUES: dict[str, set[str]] = {
     "stream": STREAMS,
     "outcome": {*telemetry.OUTCOMES, *transactions.OUTCOMES},
-    "topic": STREAMS | {"alerts", "decisions", "scores", "dead-letters"},
+    "topic": STREAMS | {"alerts", "decisions", "scores", "forecasts", "dead-letters"},
     "partition": {"0", "1"},
     "detector": {"auto", "fraud"},
     "kind": {*KINDS, "silence", "range", "early_warning", "fraud"},
