@@ -15,10 +15,11 @@ from tocsin.cli.plots import must_be_drawable
 from tocsin.cli.terminal import print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from detectors.base import Detector
     from streams.settings import KafkaSettings
+    from tocsin.bench.state_size import LargestState
     from tocsin.evaluation.tables import Table
 
 app = typer.Typer(
@@ -86,14 +87,14 @@ def detectors(
 
     name, make = _configured(config)
     must_be_drawable(plot)
+    largest: Sequence[LargestState] = ()
     if data is not None:
         must_exist(data)
+        with readable(), progress("rows") as tell:
+            largest = largest_states(data, make, tell)
     with progress("rounds") as tell:
         found = bench(name, make, SHORT if short else Effort(), tell)
-    if data is not None:
-        with readable(), progress("rows") as tell:
-            found = replace(found, largest=largest_states(data, make, tell))
-    _tell(found, plot, json_)
+    _tell(replace(found, largest=largest), plot, json_)
 
 
 @app.command("coldstart")
