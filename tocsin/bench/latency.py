@@ -17,7 +17,7 @@ from streams.publication import DUE
 from streams.settings import KafkaSettings
 from streams.topics import TopicSettings
 from tocsin.bench.contestants import BenchError, worker_settings
-from tocsin.bench.stream import MARK, Marks, empty_outputs, fill, telemetry
+from tocsin.bench.stream import MARK, SOURCES, Marks, empty_outputs, fill, telemetry
 from tocsin.demo.worker import running_worker
 from tocsin.evaluation.tables import Table, cell
 from tocsin.plotting import plot_into
@@ -50,6 +50,8 @@ class Effort:
         Transactions a second.
     partitions
         Partitions of the topics.
+    sources
+        Sources of the telemetry.
 
     """
 
@@ -57,9 +59,10 @@ class Effort:
     seconds: float = 15.0
     transactions: float = 50.0
     partitions: int = 4
+    sources: int = SOURCES
 
 
-SHORT = Effort(events=2_000, seconds=2.0)
+SHORT = Effort(events=2_000, seconds=2.0, sources=10)
 """Enough to see that it runs."""
 
 
@@ -143,7 +146,7 @@ def bench(kafka: KafkaSettings, effort: Effort, progress: Callable[[int, int], N
     tell = progress or (lambda done, total: None)
     steps = len(SHARES) + 2
     empty_outputs(kafka, TopicSettings(partitions=effort.partitions))
-    load = Load(kafka, effort.partitions)
+    load = Load(kafka, effort.partitions, sources=effort.sources)
     fill(kafka, effort.partitions, load.make(effort.events))
     with Marks(kafka, effort.partitions) as marks, running_worker(kafka, worker_settings(effort.partitions)):
         times = marks.wait_for(2 * effort.partitions, PATIENCE)
@@ -172,13 +175,17 @@ class Load:
     back
         Seconds before now at which the first event was. At thousands of events a second their time goes faster than the
         clock, and what is ahead of that is refused.
+    sources
+        Of the events.
 
     """
 
-    def __init__(self, kafka: KafkaSettings, partitions: int, back: float = 12 * 3600.0) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, partitions: int, back: float = 12 * 3600.0, sources: int = SOURCES
+    ) -> None:
         from confluent_kafka import Producer  # noqa: PLC0415 - an optional extra
 
-        self.partitions, self.kafka = partitions, kafka
+        self.partitions, self.kafka, self._sources = partitions, kafka, sources
         self.producer = Producer(
             {
                 "bootstrap.servers": kafka.bootstrap_servers,
@@ -192,7 +199,7 @@ class Load:
 
     def make(self, count: int) -> list[tuple[int, bytes, bytes]]:
         """Return new events."""
-        made = list(telemetry(count, self._next, seed=self._lots, odd=ODD))
+        made = list(telemetry(count, self._next, seed=self._lots, odd=ODD, sources=self._sources))
         self._next += (count + 1) * 0.01
         self._lots += 1
         return made

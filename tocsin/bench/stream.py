@@ -37,9 +37,9 @@ Events = Iterable[tuple[int, bytes, bytes]]
 
 
 def telemetry(
-    events: int, start: float | None = None, seed: int = 0, odd: float = ODD
+    events: int, start: float | None = None, seed: int = 0, odd: float = ODD, sources: int = SOURCES
 ) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield events of ``SOURCES`` sources in random order; each source has about one a second.
+    """Yield events of some sources in random order; each of ``SOURCES`` has about one a second.
 
     Parameters
     ----------
@@ -51,12 +51,14 @@ def telemetry(
         The same seed gives the same values.
     odd
         Share in which one value is off by ten standard deviations.
+    sources
+        How many.
 
     """
     chance = random.Random(seed)  # noqa: S311 - simulates
     at = time.time() - events * INTERVAL if start is None else start
     for i in range(events):
-        source = chance.randrange(SOURCES)
+        source = chance.randrange(sources)
         values = {name: chance.gauss(mean, sigma) for name, (mean, sigma) in USUAL.items()}
         if chance.random() < odd:
             name = chance.choice(list(USUAL))

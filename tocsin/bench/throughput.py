@@ -11,7 +11,7 @@ from typing import Any
 from streams.settings import KafkaSettings
 from streams.topics import TopicSettings
 from tocsin.bench.contestants import CONFLUENT, CONTESTANTS, DEFAULT, FAUST, TOCSIN, BenchError, Contestant, running
-from tocsin.bench.stream import Marks, empty_outputs, fill, telemetry
+from tocsin.bench.stream import SOURCES, Marks, empty_outputs, fill, telemetry
 from tocsin.evaluation.tables import Table, cell
 from tocsin.plotting import plot_into
 
@@ -33,15 +33,18 @@ class Effort:
         How often; in each round all take turns.
     partitions
         Partitions of the topic.
+    sources
+        Sources of the events.
 
     """
 
     events: int = 100_000
     rounds: int = 3
     partitions: int = 4
+    sources: int = SOURCES
 
 
-SHORT = Effort(events=2_000, rounds=1)
+SHORT = Effort(events=2_000, rounds=1, sources=10)
 """Enough to see that it runs."""
 
 
@@ -94,7 +97,9 @@ class Throughput:
             )
             for name, median in self.medians.items()
         ]
-        title = f"{self.effort.events:,} events of 4 values from 100 sources, {self.effort.rounds} rounds"
+        title = (
+            f"{self.effort.events:,} events of 4 values from {self.effort.sources} sources, {self.effort.rounds} rounds"
+        )
         return [Table(title, ("", "events/s", "range", f"beside the {CONFLUENT}"), rows)]
 
     def plot(self, file: Path) -> None:
@@ -134,7 +139,7 @@ def bench(kafka: KafkaSettings, effort: Effort, progress: Callable[[int, int], N
     """
     settings = TopicSettings(partitions=effort.partitions)
     empty_outputs(kafka, settings)
-    fill(kafka, effort.partitions, telemetry(effort.events))
+    fill(kafka, effort.partitions, telemetry(effort.events, sources=effort.sources))
     rates: dict[str, list[float]] = {contestant.name: [] for contestant in CONTESTANTS}
     for done, contestant in enumerate(_in_turn(effort.rounds), 1):
         empty_outputs(kafka, settings)
