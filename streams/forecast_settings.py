@@ -6,7 +6,6 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from detectors.forecasts.registry import forecaster_factory
 from streams.settings import Settings
 
 
@@ -27,7 +26,10 @@ class ForecasterSettings(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_made(self) -> Self:
-        forecaster_factory(self.name, self.parameters)
+        if self.model_fields_set:
+            from detectors.forecasts.registry import forecaster_factory  # noqa: PLC0415 - start-up time
+
+            forecaster_factory(self.name, self.parameters)
         return self
 
 
@@ -61,12 +63,15 @@ class ForecastSettings(Settings):
 
     @model_validator(mode="after")
     def _tell_of_others(self) -> Self:
-        for name, others in self.covariates.items():
-            if name in others:
-                raise ValueError(f"covariates: {name} cannot tell of itself: its own past is learned anyway")
-            forecaster_factory(covariates=others)
-            if not others:
-                raise ValueError(f"covariates: {name} has none: name 1 to 4 values, or leave it out")
+        if self.covariates:
+            from detectors.forecasts.registry import forecaster_factory  # noqa: PLC0415 - start-up time
+
+            for name, others in self.covariates.items():
+                if name in others:
+                    raise ValueError(f"covariates: {name} cannot tell of itself: its own past is learned anyway")
+                if not others:
+                    raise ValueError(f"covariates: {name} has none: name 1 to 4 values, or leave it out")
+                forecaster_factory(covariates=others)
         return self
 
     @model_validator(mode="after")

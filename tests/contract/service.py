@@ -77,6 +77,7 @@ class Service:
             "KAFKA_BOOTSTRAP": brokers,
             "TOCSIN_KAFKA__TOPIC_PREFIX": prefix,
             "TOCSIN_TELEMETRY__SCORES": "all",
+            "TOCSIN_KAFKA__SESSION_SECONDS": "6",
             # Recordings end, and so would every source fall silent while a slow test still reads.
             "TOCSIN_TELEMETRY__MIN_SILENCE": "3600",
         }
