@@ -48,7 +48,7 @@ def run(
     began = time.monotonic()
     chance = random.Random(time.time_ns())
     with EmbeddedKafka(nodes=scenario.nodes) as kafka, tempfile.TemporaryDirectory(prefix="exactness-") as folder:
-        trial = Trial(kafka, Path(folder), mixed(events), scenario.nodes)
+        trial = Trial(kafka, Path(folder), mixed(events), scenario.nodes, scenario.settings)
         try:
             trial.produce(per_second)
             happened = scenario.happen(trial, chance, times)

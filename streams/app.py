@@ -79,6 +79,7 @@ def build_app(settings: EngineSettings, inputs: Iterable[str], directory: Path) 
         producer_linger=0.0,
         store="tocsin://",
         TableManager=TableManager,
+        table_standby_replicas=settings.state.standby_replicas,
         datadir=directory,
         key_serializer="raw",
         value_serializer="raw",

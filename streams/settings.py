@@ -111,6 +111,13 @@ class StateSettings(Settings):
     cache_megabytes: int = Field(
         64, ge=8, description="Memory that RocksDB may take for blocks and for what it has not yet written, in all."
     )
+    standby_replicas: int = Field(
+        0,
+        ge=0,
+        le=8,
+        description="Other workers that keep a copy of each partition's states, to take over without reading its"
+        " changelog first. Set the same for all workers.",
+    )
     key: SecretStr | None = Field(
         None,
         description="Secret that signs published models, and the states of River's own detectors and forecasters, which"

@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psutil
 from kafka import KafkaAdminClient
@@ -24,13 +24,17 @@ MOMENTS = ("at work", "checkpoint", "rebalance", "shutdown", "start")
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A kind of fault; ``happen`` returns how often it has happened, once the worker may go on in peace."""
+    """A kind of fault; ``happen`` returns how often it has happened, once the worker may go on in peace.
+
+    ``settings`` are those of the workers besides, as environment variables.
+    """
 
     name: str
     about: str
     happen: Callable[[Trial, random.Random, int], int]
     times: int = 1
     nodes: int = 1
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 def nothing(trial: Trial, chance: random.Random, times: int) -> int:
@@ -214,10 +218,13 @@ def changelog_deleted(trial: Trial, chance: random.Random, times: int) -> int:
     return 1
 
 
+STANDBY = {"TOCSIN_STATE__STANDBY_REPLICAS": "1"}
+
 SCENARIOS = (
     Scenario("nothing", "no fault: a worker beside the same processors without Kafka", nothing, 0),
     Scenario("kills", "kill -9 at work, in checkpoints, rebalances, shutdowns and starts", kills, 20),
     Scenario("workers", "a second worker joins and leaves, in order and by kill -9", second_worker, 4),
+    Scenario("standby", "the same, each with a copy of the other's states", second_worker, 4, settings=STANDBY),
     Scenario("sleeper", "a worker is stopped beyond its session, another takes over, it wakes", sleeper, 4),
     Scenario("broker-down", "the broker is stopped for 30 s", broker_down, 1),
     Scenario("leaders", "three brokers, each killed once: leaders change", leader_change, 3, nodes=3),
