@@ -8,8 +8,10 @@ BIN := $(VENV)/bin
 demo: $(VENV)/run.stamp
 	$(BIN)/tocsin demo $(ARGS)
 
+# One process more than cores: many tests wait for Kafka.
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $$($(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) + 1, 4))') \
+		--dist loadfile $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -8,6 +8,8 @@ from detectors.forecasts import Forecaster
 from detectors.forecasts.registry import forecaster_factory
 from streams.forecast_settings import ForecastSettings
 
+DEFAULT = ("auto", None, False)
+
 
 class Forecasters:
     """Makes the forecasters of values.
@@ -48,8 +50,7 @@ class Forecasters:
         """Return a new forecaster for a value."""
         return self._make.get(name, self._make[""])()
 
-    def kind(self, name: str) -> str:
-        """Return which forecaster a value has: the state of another is none of it."""
-        with_covariates = name in self._covariates
-        said = self._forecaster.name, self._forecaster.parameters, with_covariates
-        return msgspec.json.encode(said, order="sorted").decode()
+    def kind(self, name: str) -> str | None:
+        """Return which forecaster a value has, ``None`` for the default: the state of another is none of it."""
+        said = self._forecaster.name, self._forecaster.parameters, name in self._covariates
+        return None if said == DEFAULT else msgspec.json.encode(said, order="sorted").decode()

@@ -64,9 +64,6 @@ class Foretold(NamedTuple):
 NOTHING = Foretold((), None)
 
 
-AUTO = Forecasters(ForecastSettings()).kind("")
-
-
 class _WatchState(msgspec.Struct, array_like=True):
     forecaster: bytes
     events: int
@@ -76,7 +73,7 @@ class _WatchState(msgspec.Struct, array_like=True):
     side: int
     before: list[float]
     foreseen: Foreseen | None
-    kind: str = AUTO
+    kind: str | None = None
 
 
 class ForesightState(msgspec.Struct, array_like=True):
@@ -125,7 +122,7 @@ class _Watch:
             self.look_at = time + horizon / LOOKS
             self._look(valid, horizon)
 
-    def snapshot(self, kind: str) -> _WatchState:
+    def snapshot(self, kind: str | None) -> _WatchState:
         places = self.events, self.look_at, self.usual, self.level, self.side, self.before
         return _WatchState(self.forecaster.snapshot(), *places, self.foreseen, kind)
 
