@@ -25,7 +25,7 @@ REACH = 256
 LOOKS = 256
 """How often within this horizon it is looked for anew."""
 
-STEADY = 2
+STEADY = 1
 """Looks before this one that must have been as sure."""
 
 WARM_UP = 64
@@ -34,10 +34,10 @@ WARM_UP = 64
 USUAL = 1024
 """Half-life, in events, of what counts as usual."""
 
-OF_LATE = 6
+OF_LATE = 4
 """Half-life, in events, of where a value is now, without its noise."""
 
-UNDER_WAY = 0.32
+UNDER_WAY = 0.35
 """Share of the way from what is usual to the limit that lies behind a value warned of: most of what has not yet come as
 far turns before it is there. Chosen on seeds 1 to 4 of `benchmarks/early_warnings.py`."""
 
@@ -109,8 +109,9 @@ class _Watch:
     ) -> None:
         self.forecaster.learn_one(value, time, x)
         self.events += 1
-        self.usual += (value - self.usual) * max(1.0 / self.events, 1.0 - 0.5 ** (1.0 / USUAL))
-        self.level += (value - self.level) * max(1.0 / self.events, 1.0 - 0.5 ** (1.0 / OF_LATE))
+        adjusted = self.forecaster.adjusted
+        self.usual += (adjusted - self.usual) * max(1.0 / self.events, 1.0 - 0.5 ** (1.0 / USUAL))
+        self.level += (adjusted - self.level) * max(1.0 / self.events, 1.0 - 0.5 ** (1.0 / OF_LATE))
         if valid is None:
             self.foreseen = None
         elif side := valid.side(value):

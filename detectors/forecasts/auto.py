@@ -11,7 +11,7 @@ import numpy as np
 
 from detectors.base import SnapshotError, parts_of
 from detectors.compiled import compiled
-from detectors.forecasts import outlook
+from detectors.forecasts import outlook, profiles
 from detectors.forecasts.base import LARGEST, Errors, Forecaster, Outlook, errors_of, finite, ratio
 from detectors.forecasts.tracking import SIDES
 
@@ -93,6 +93,11 @@ class AutoForecaster(Forecaster):
         return float(paths["last"][0]) if paths["n"][0] else math.nan
 
     @property
+    def adjusted(self) -> float:
+        """The last value without its season, as far as one is known."""
+        return float(_adjusted(self._state))
+
+    @property
     def gap(self) -> float:
         """Usual seconds between events; 0 while unknown."""
         return float(self._state["paths"]["profiles"]["gap"][0])
@@ -130,6 +135,12 @@ def _begin(states: Any, tail: float) -> None:
 @compiled
 def _learn(states: Any, value: float, t: float) -> None:
     outlook.learn(states[0], value, t)
+
+
+@compiled
+def _adjusted(states: Any) -> float:
+    known = states[0].paths
+    return known.last - profiles.season(known.profiles, int(known.which), float(known.profiles.newest))
 
 
 @compiled

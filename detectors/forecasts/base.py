@@ -166,6 +166,11 @@ class Forecaster(abc.ABC):
         """The last value; not a number before the first."""
 
     @property
+    def adjusted(self) -> float:
+        """The last value without its season, as far as one is known."""
+        return self.last
+
+    @property
     @abc.abstractmethod
     def gap(self) -> float:
         """Usual seconds between events; 0 while unknown."""

@@ -69,6 +69,11 @@ class CovariateForecaster(Judged):
         self._base = AutoForecaster(coverage)
         self._state: Any = np.zeros(1, covariates.STATE)
 
+    @property
+    def adjusted(self) -> float:
+        """The last value without its season, as far as one is known."""
+        return self._base.adjusted
+
     def snapshot(self) -> bytes:
         """Return the whole learned state: numbers, and the names of the covariates."""
         numbers = self._state.tobytes(), self._judged.tobytes()

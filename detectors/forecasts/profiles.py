@@ -117,6 +117,27 @@ def expected(state: Any, which: int, t: float) -> float:
 
 
 @compiled
+def season(state: Any, which: int, t: float) -> float:
+    """Return how far a profile is from its own mean at event time ``t``."""
+    away = expected(state, which, t) - float(state.origin)
+    if which == DAILY:
+        return away - _mean_of(state.day)
+    if which == WEEKLY:
+        return away - _mean_of(state.week)
+    return away - _mean_of(state.phases) if which == CYCLIC else 0.0
+
+
+@compiled
+def _mean_of(cells: Any) -> float:
+    total, seen = 0.0, 0
+    for k in range(len(cells)):
+        if not math.isnan(cells[k]):
+            total += float(cells[k])
+            seen += 1
+    return total / seen if seen else 0.0
+
+
+@compiled
 def _smooth(cells: Any, part: float, count: int, length: float, gap: float) -> float:
     """Return a cell, or, where a cell holds several events, what lies between the middles of two."""
     here = int(part * count) % count
