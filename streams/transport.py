@@ -173,6 +173,7 @@ class Consumer(driver.Consumer):
     """Turns micro-batches into messages, and leaves offsets of input topics to the checkpoint."""
 
     _thread: ConsumerThread
+    _to_resume: frozenset[TP] = frozenset()
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -196,6 +197,27 @@ class Consumer(driver.Consumer):
             tp=tp,
             generation_id=self.app.consumer_generation_id,
         )
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Let partitions be fetched, those of input topics from when the flow is resumed.
+
+        Faust resumes them first, then throws away what it has queued, and then resumes the flow. So a micro-batch that
+        was fetched in between would be lost.
+        """
+        inputs = frozenset(tp for tp in tps if tp.topic in self.app.batch_sizes)
+        self._to_resume |= inputs
+        super().resume_partitions([tp for tp in tps if tp not in inputs])
+
+    def resume_flow(self) -> None:
+        """Let records be fetched."""
+        super().resume_partitions(self._to_resume)
+        self._to_resume = frozenset()
+        super().resume_flow()
+
+    def stop_flow(self) -> None:
+        """Let no records be fetched: partitions will be assigned anew."""
+        self._to_resume = frozenset()
+        super().stop_flow()
 
     def has_room(self) -> None:
         """Say that an agent has taken the micro-batch that waited for it."""
