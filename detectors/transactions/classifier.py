@@ -201,9 +201,7 @@ class AdditiveLogisticRegression(Classifier):
             self._means[i] = saved.means[number]
 
     def _named_curves(self) -> list[_NamedCurve]:
-        return [
-            (name, *map(float, curve[:4]), *((1.0,) if curve.log else ())) for name, curve in self.curves.items()
-        ]
+        return [(name, *map(float, curve[:4]), *((1.0,) if curve.log else ())) for name, curve in self.curves.items()]
 
     def _values(self, x: Mapping[str, Any]) -> Numbers:
         values = np.array([x.get(name, math.nan) for name in self._names], float)
