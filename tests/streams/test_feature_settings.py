@@ -80,7 +80,10 @@ def test_models_may_be_without_a_declared_feature() -> None:
 @pytest.mark.parametrize(
     ("settings", "wrong"),
     [
-        ({"model": {"without": ["device_since"]}}, "model\n.*without: there is no feature 'device_since': did you mean"),
+        (
+            {"model": {"without": ["device_since"]}},
+            "model\n.*without: there is no feature 'device_since': did you mean",
+        ),
         ({"challengers": {"blind": {"model": {"without": ["houer"]}}}}, "blind.model.without: there is no .*'hour'"),
     ],
 )
