@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 
 from streams.columns import are_numbers, as_times, epochs, find_column, names_in, numbers_in, truths_in
 from streams.partitioner import partition_of
@@ -51,7 +52,7 @@ class TransactionColumns:
         ('ref', 'Time', 'merchant', None)
 
         """
-        found = {
+        found: dict[str, Any] = {
             role: find_column(role, getattr(self, role), names, usual, needed=role != "label")
             for role, usual in USUAL_NAMES.items()
         }
@@ -115,7 +116,7 @@ class TransactionReplay:
         self._labels = truths_in(table.column(columns.label)) if columns.label else [None] * len(table)
         self._stamps = as_times(table.column(columns.time)).to_pylist()
         self._times = epochs(table.column(columns.time))
-        self._attributes = {name: table.column(name).to_pylist() for name in columns.attributes}
+        self._attributes = {name: _plain(table.column(name)) for name in columns.attributes}
         self._delay = label_delay
 
     def __len__(self) -> int:
@@ -183,6 +184,11 @@ class TransactionReplay:
         # Produced with its transaction, but dated to when the truth is known: what counts is that date.
         event = _label_event(self._ids[row], self._labels[row], self._times[row] + self._delay)
         return Record("labels", 0, offset, self._times[row], None, event)
+
+
+def _plain(column: pa.ChunkedArray) -> list[Any]:
+    """Return cells as JSON has them: what is no text, number or truth value becomes a text."""
+    return list((column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column).to_pylist())
 
 
 class _Sending:

@@ -17,6 +17,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from streams.processor import Record
 from streams.topics import create_topics
 from tocsin.config import load_configuration
 
@@ -121,6 +122,15 @@ class Service:
         producer.flush()
         producer.close()
         return count
+
+    def send(self, records: Iterable[Record]) -> None:
+        """Send records as they are, each with its own time of production; Kafka's partitioner places them."""
+        producer = KafkaProducer(bootstrap_servers=self.brokers, linger_ms=20, acks="all")
+        for record in records:
+            at = round(record.timestamp * 1000)
+            producer.send(self.prefix + record.topic, key=record.key, value=record.value, timestamp_ms=at)
+        producer.flush()
+        producer.close()
 
     def read(self, topic: str, at_least: int = 0, seconds: float = 60, quiet: float = 1.0) -> list[Any]:
         """Return all records of a topic once there are enough of them and no more come for a moment."""
