@@ -116,7 +116,8 @@ class TransactionSettings(Settings):
     @field_validator("model")
     @classmethod
     def _sees_features(cls, model: FraudModelSettings, info: ValidationInfo) -> FraudModelSettings:
-        model.seen(_declared(info.data.get("features", ())))
+        if "features" in info.data:  # else it is said what is wrong with these
+            model.seen(_declared(info.data["features"]))
         return model
 
     @field_validator("challengers")
@@ -124,9 +125,9 @@ class TransactionSettings(Settings):
     def _see_features(
         cls, challengers: dict[str, ChallengerSettings], info: ValidationInfo
     ) -> dict[str, ChallengerSettings]:
-        for name, one in challengers.items():
+        for name, one in challengers.items() if "features" in info.data else ():
             try:
-                one.model.seen(_declared(info.data.get("features", ())))
+                one.model.seen(_declared(info.data["features"]))
             except ValueError as error:
                 raise ValueError(f"{name}.model.{error}") from None
         return challengers

@@ -16,8 +16,13 @@ from detectors.transactions.classifier import Curve
 Of = Literal["count", "sum", "mean", "maximum", "distinct", "since_last", "first_seen", "risk"]
 """What a feature may be of."""
 
-WIDTHS = ((MINUTE, 15 * MINUTE), (5 * MINUTE, 2 * HOUR), (HOUR, 2 * DAY), (DAY, 30 * DAY))
-"""Seconds of a bucket, and of the longest window that is made of such."""
+WIDTHS = (
+    (MINUTE, 15 * MINUTE, "minutes"),
+    (5 * MINUTE, 2 * HOUR, "steps of 5 minutes"),
+    (HOUR, 2 * DAY, "hours"),
+    (DAY, 30 * DAY, "days"),
+)
+"""Seconds of a bucket, and of the longest window that is made of such; what they are called."""
 
 HABIT = 30 * DAY
 """A count or sum is compared with the entity's own over this time."""
@@ -100,10 +105,10 @@ def width_of(window: float) -> float:
     (300.0, 86400.0)
 
     """
-    for width, longest in WIDTHS:
+    for width, longest, called in WIDTHS:
         if MINUTE <= window <= longest:
             if window % width:
-                raise ValueError(f"{window:g} s are no whole number of {width:g} s, of which so long a window is made")
+                raise ValueError(f"{window:g} s: so long a window is made of whole {called}")
             return width
     raise ValueError(f"{window:g} s: a window has 1m to 30d")
 

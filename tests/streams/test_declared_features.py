@@ -316,10 +316,11 @@ def test_an_entity_that_is_silent_for_long_is_deleted_and_begins_anew() -> None:
     assert seen(processor.process([payment(0, 4, 8.0)]).outputs)[-1]["device_since_last"] == -1.0
 
 
-def restarted(
-    before: TransactionSettings, now: TransactionSettings
-) -> tuple[TransactionProcessor, TransactionProcessor]:
-    """Return a processor that has learned some, and one that goes on from it under other settings."""
+Lives = tuple[TransactionProcessor, TransactionProcessor, dict[str, bytes]]
+
+
+def restarted(before: TransactionSettings, now: TransactionSettings) -> Lives:
+    """Return a processor that has learned some, one that goes on from it under other settings, and where it stores."""
     states: dict[str, bytes] = {}
     processor = TransactionProcessor(before, 0, states)
     frauds = [label(i, f"t0-{i}", fraud=True, day=20.0) for i in range(5)]
@@ -327,7 +328,7 @@ def restarted(
     processor.absorb(frauds)
     processor.process([payment(0, 10, 21.0)])
     store(states, processor.changes())
-    return processor, TransactionProcessor(now, 0, states)
+    return processor, TransactionProcessor(now, 0, states), states
 
 
 @pytest.mark.parametrize(
@@ -342,17 +343,19 @@ def restarted(
 def test_what_was_learned_stays_when_features_come_and_go(
     before: TransactionSettings, now: TransactionSettings
 ) -> None:
-    old, new = restarted(before, now)
+    old, new, states = restarted(before, now)
     assert new._shard.classifier.learned == old._shard.classifier.learned
-    late = [label(5 + i, f"t0-{i}", fraud=True, day=22.0) for i in range(5, 9)]
-    new.absorb(late)
-    result = new.process([payment(0, 11, 23.0)])
-    assert result.outcomes["label_learned"] == 4  # those that waited are learned with what was known of them
-    assert set(seen(result.outputs)[-1]) >= set(now.declared.names)
+    for number, offset in ((5, 11), (6, 12)):  # those that waited are learned with what was known of them
+        new.absorb([label(number, f"t0-{number}", fraud=True, day=offset + 11.0)])
+        result = new.process([payment(0, offset, offset + 12.0)])
+        assert result.outcomes["label_learned"] == 1
+        assert set(seen(result.outputs)[-1]) >= set(now.declared.names)
+        store(states, new.changes())
+        new = TransactionProcessor(now, 0, states)
 
 
 def test_a_feature_that_stays_goes_on_where_it_was() -> None:
-    old, new = restarted(SETTINGS, declaring(*reversed(FEATURES[2:])))
+    old, new, _ = restarted(SETTINGS, declaring(*reversed(FEATURES[2:])))
     last = payment(0, 11, 23.0)
     before, after_ = seen(old.process([last]).outputs)[-1], seen(new.process([last]).outputs)[-1]
     kept = TransactionSettings.model_validate({"features": FEATURES[2:]}).declared.names
@@ -361,7 +364,7 @@ def test_a_feature_that_stays_goes_on_where_it_was() -> None:
 
 def test_challengers_see_declared_features_and_go_on_when_one_more_is_declared() -> None:
     blind = {"blind": {"model": {"without": ["device_count_7d"]}}}
-    old, new = restarted(declaring(*FEATURES[:1], challengers=blind), declaring(*FEATURES[:2], challengers=blind))
+    old, new, _ = restarted(declaring(*FEATURES[:1], challengers=blind), declaring(*FEATURES[:2], challengers=blind))
     contests = [one._shard.contest for one in (old, new)]
     learned = [contest._models["blind"].classifier.learned for contest in contests if contest]
     assert learned == [[0, 5], [0, 5]]

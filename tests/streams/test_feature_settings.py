@@ -40,7 +40,7 @@ def test_a_feature_is_named_after_what_it_is(feature: dict[str, Any], name: str)
         ({"key": "device", "of": "count"}, "window: `count` needs one, as `window: 7d`"),
         ({"key": "device", "of": "count", "window": "10s"}, "window: 10 s: a window has 1m to 30d"),
         ({"key": "device", "of": "count", "window": "31d"}, "a window has 1m to 30d"),
-        ({"key": "device", "of": "count", "window": "50h"}, "no whole number of 86400 s"),
+        ({"key": "device", "of": "count", "window": "50h"}, "window: 180000 s: so long a window is made of whole days"),
         ({"key": "device", "of": "count", "window": "soon"}, "no span of time"),
         ({"key": "device", "of": "risk", "window": "1h"}, "window: `risk` is counted by days: write 1d to 30d"),
         ({"key": "device", "of": "since_last", "window": "1h"}, "window: `since_last` has none: leave it out"),
