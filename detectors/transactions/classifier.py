@@ -119,7 +119,7 @@ class AdditiveLogisticRegression(Classifier):
         self._places = np.array(places, float).reshape(-1, 4)
         self._squared_gradients = np.full(len(weights), FIRST)
         self._means = np.zeros(len(places))
-        self._logarithmic = np.flatnonzero([curve.log for curve in curves.values()])
+        self._logarithmic = tuple(i for i, curve in enumerate(curves.values()) if curve.log)
 
     def predict_proba_one(self, x: Mapping[str, Any], **_: Any) -> dict[bool, float]:
         """Return the probability of both answers."""
@@ -204,11 +204,11 @@ class AdditiveLogisticRegression(Classifier):
         return [(name, *map(float, curve[:4]), *((1.0,) if curve.log else ())) for name, curve in self.curves.items()]
 
     def _values(self, x: Mapping[str, Any]) -> Numbers:
-        values = np.array([x.get(name, math.nan) for name in self._names], float)
-        if self._logarithmic.size:
-            found = values[self._logarithmic]
-            values[self._logarithmic] = np.where(found > 0.0, np.log2(1.0 + np.maximum(found, 0.0)), found)
-        return values
+        values = [x.get(name, math.nan) for name in self._names]
+        for i in self._logarithmic:
+            if values[i] > 0.0:
+                values[i] = math.log2(1.0 + values[i])
+        return np.array(values, float)
 
     def _look(self, values: Numbers) -> tuple[float, Numbers]:
         heights = np.empty(len(values))

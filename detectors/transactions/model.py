@@ -259,10 +259,11 @@ def score_with(classifier: AdditiveLogisticRegression, x: dict[str, float]) -> F
 
 def named(features: bytes, names: Sequence[str] = FEATURES) -> dict[str, float]:
     """Return features in their compact form by name; those that were not known then are left out."""
-    found = zip(names, array("f", features).tolist(), strict=True)
-    if len(names) == len(FEATURES):
-        return dict(found)
-    return {name: value for name, value in found if not math.isnan(value)}
+    found = dict(zip(names, array("f", features).tolist(), strict=True))
+    for name in names[len(FEATURES) :]:
+        if math.isnan(found[name]):
+            del found[name]
+    return found
 
 
 def laid_out(features: bytes, before: Sequence[str], names: Sequence[str]) -> bytes:
