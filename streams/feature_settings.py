@@ -23,6 +23,7 @@ FeatureName = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-
 _AMOUNTS = ("sum", "mean", "maximum")
 _TIMELESS = ("since_last", "first_seen")
 _NO_KEYS = ("amount", "timestamp", "transaction_id")
+_NO_NUMBERS = ("timestamp", "transaction_id", "account", "counterparty", "currency", "channel")
 
 
 class FeatureSettings(Settings):
@@ -82,10 +83,14 @@ class FeatureSettings(Settings):
         if self.of == "distinct":
             if self.what is None:
                 raise ValueError("what: say what `distinct` counts, as `what: account`")
+            if self.what in _NO_KEYS:
+                raise ValueError(f"what: `distinct` does not count {self.what}: name an attribute, or `account`")
             if self.what in key:
                 raise ValueError(f"what: {self.what} is part of the key, so there is one: name another field")
         elif self.what is not None and self.of not in _AMOUNTS:
             raise ValueError(f"what: `{self.of}` is of no field: leave it out")
+        elif self.what in _NO_NUMBERS:
+            raise ValueError(f"what: {self.what} is no number: name an attribute, or `amount`")
 
     def _check_window(self) -> None:
         if self.of in _TIMELESS:

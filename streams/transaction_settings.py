@@ -102,8 +102,9 @@ class TransactionSettings(Settings):
     forget_after: float | None = Field(
         90 * 86_400.0,
         gt=0,
-        description="Seconds of event time without a transaction after which an account or counterparty is forgotten:"
-        " its state is deleted, an account's alert ends as expired, and it begins anew with its next transaction."
+        description="Seconds of event time without a transaction after which an account, a counterparty or another"
+        " value of a declared feature's key is forgotten: its state is deleted, an account's alert ends as expired,"
+        " and it begins anew with its next transaction."
         " Must be longer than `labels.wait_seconds`. `null` keeps all for good.",
     )
 

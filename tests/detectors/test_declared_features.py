@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.base import SnapshotError
-from detectors.transactions import DecisionSettings, FraudModel, FraudModelSettings, FraudScore, decide
+from detectors.transactions import (
+    AccountHistory,
+    CounterpartyHistory,
+    DecisionSettings,
+    FraudModel,
+    FraudModelSettings,
+    FraudScore,
+    decide,
+)
 from detectors.transactions.account import DAY, HOUR, MINUTE
 from detectors.transactions.classifier import AdditiveLogisticRegression, Curve
 from detectors.transactions.declared import Declared, DeclaredFeatures, Facts, width_of
@@ -208,8 +216,6 @@ def test_a_window_that_is_made_of_no_buckets_is_refused(window: float) -> None:
 
 def test_a_new_feature_changes_no_score_until_labels_have_taught_it() -> None:
     plain, more = FraudModel(FraudModelSettings()), FraudModel(FraudModelSettings(), DECLARED)
-    from detectors.transactions import AccountHistory, CounterpartyHistory
-
     pay = 0.0, 20.0, AccountHistory(), CounterpartyHistory(), "shop"
     extra = [5.0] * len(FEATURES)
     assert more.score(more.features(*pay, extra)).probability == plain.score(plain.features(*pay)).probability

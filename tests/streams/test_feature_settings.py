@@ -49,6 +49,11 @@ def test_a_feature_is_named_after_what_it_is(feature: dict[str, Any], name: str)
         ({"key": "device", "of": "risk", "window": "7d", "ratio": True}, "ratio: there is none of `risk`"),
         ({"key": "device", "of": "distinct", "window": "1h"}, "what: say what `distinct` counts"),
         ({"key": "device", "of": "distinct", "what": "device", "window": "1h"}, "what: device is part of the key"),
+        (
+            {"key": "device", "of": "distinct", "what": "amount", "window": "1h"},
+            "what: `distinct` does not count amount",
+        ),
+        ({"key": "device", "of": "sum", "what": "account", "window": "1h"}, "what: account is no number"),
         ({"key": "device", "of": "count", "what": "amount", "window": "1h"}, "what: `count` is of no field"),
         ({"key": "amount", "of": "since_last"}, "key: amount tells no entity"),
         ({"key": ["device", "device"], "of": "since_last"}, "key: device, device names one twice"),
