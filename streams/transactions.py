@@ -12,6 +12,7 @@ from detectors.transactions import (
     FraudScore,
     decide,
 )
+from detectors.transactions.declared import Facts
 from detectors.transactions.trace import DecisionTrace
 from streams.absorbed import unread
 from streams.accounts import STREAM, Account
@@ -187,14 +188,13 @@ class TransactionProcessor:
             self._shard.elsewhere.pass_over(record.partition, record.timestamp)
             return
         payment = PaymentElsewhere(event.counterparty, event.time, min(event.amount, LARGEST_AMOUNT))
-        facts = None
+        facts: Facts | None = None
         # One dated far ahead is refused where it is decided, and would make entities forget all before it.
         if self._declared and not mistimed(event.time, -math.inf, record, self._settings.limits):
             facts = self._declared.facts(fields_of(event), payment.amount, elsewhere=True)
             payment.entities = self._declared.labelled(facts)
-        self._shard.elsewhere.hear(
-            record.partition, record.offset, record.timestamp, event.transaction_id, payment, facts
-        )
+        where = record.partition, record.offset, record.timestamp
+        self._shard.elsewhere.hear(*where, event.transaction_id, payment, facts if facts and facts.entities else None)
 
     def _hear_of_label(self, record: Record, result: Result) -> None:
         event = decode(LabelEvent, record.value, self._settings.limits)

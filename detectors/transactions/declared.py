@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -29,6 +28,9 @@ HABIT = 30 * DAY
 
 LARGEST = 1e15
 """Numbers beyond count as this much: sums stay exact enough."""
+
+BEYOND = 1e300
+"""A number from here on tells nothing apart: JSON has them of any length."""
 
 _CURVES = {
     "count": Curve(0.0, 12.0, 0.5, log=True),
@@ -253,7 +255,7 @@ def _text(value: Any) -> str | None:
         return value or None
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, (int, float)) and math.isfinite(value):
+    if isinstance(value, (int, float)) and abs(value) < BEYOND:
         return str(int(value) if value == int(value) else value)
     return None
 
