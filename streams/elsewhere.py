@@ -11,12 +11,13 @@ import msgspec
 
 from detectors.transactions.declared import Facts
 from streams.atomic_states import AtomicStates, Change
+from streams.settling import counts_after
 
 PAYMENTS, LABELS = "elsewhere/", "elsewhere-labels/"
 """What the keys of stored payments, and of what their labels were, begin with."""
 
 FACTS = "elsewhere-facts"
-"""Key of what declared features go by in payments that are not known yet."""
+"""Key of what declared features go by in payments that do not count yet."""
 
 
 class PaymentElsewhere(msgspec.Struct, array_like=True, gc=False):
@@ -55,6 +56,24 @@ class _Heard(msgspec.Struct, array_like=True, gc=False, order=True):
     amount: float
 
 
+class _HeardFacts(msgspec.Struct, array_like=True):
+    """What declared features go by in a payment that is not known yet, and the entities for which its label counts."""
+
+    partition: int
+    offset: int
+    facts: Facts
+    entities: tuple[str, ...]
+
+
+_Settling = tuple[float, int, int, float, Facts]
+"""When a known payment counts for declared features, its partition and offset, its event time, and its facts."""
+
+
+class _FactsState(msgspec.Struct, array_like=True):
+    heard: list[_HeardFacts]
+    settling: list[_Settling]
+
+
 class ElsewhereState(msgspec.Struct, array_like=True, frozen=True):
     """What a checkpoint tells of the payments elsewhere beside those themselves."""
 
@@ -70,6 +89,9 @@ class PaymentsElsewhere:
     A payment is known from the moment at which this partition's records are later than it and all before it in its
     own partition, by Kafka's record timestamps. So it makes no difference how early it was read, and a replay knows
     it at the same record. Payments are stored in lots, one for each checkpoint; so are the labels that came.
+
+    For declared features a payment counts ``SETTLING`` seconds later: they go by payments of a moment ago, and one may
+    still be on its way to Kafka when this partition decides.
 
     Parameters
     ----------
@@ -103,7 +125,9 @@ class PaymentsElsewhere:
         self._produced_at = dict(saved.produced_at) if saved else {}
         self._heard = list(saved.heard) if saved else []
         self._facts_stored = states.get(FACTS)
-        self._facts = _facts_in(self._facts_stored)
+        facts = msgspec.msgpack.decode(self._facts_stored, type=_FactsState) if self._facts_stored else None
+        self._facts = {(one.partition, one.offset): one for one in facts.heard} if facts else {}
+        self._settling = facts.settling if facts else []
         self._labelled: dict[str, bool] = {}
         self._lots: deque[int] = deque()
         self._label_lots: deque[tuple[int, int]] = deque()
@@ -145,7 +169,7 @@ class PaymentsElsewhere:
         )
         heapq.heappush(self._heard, heard)
         if facts is not None:
-            self._facts[partition, offset] = facts, payment.entities
+            self._facts[partition, offset] = _HeardFacts(partition, offset, facts, payment.entities)
 
     def reach(self, produced_at: float) -> list[tuple[float, Facts]]:
         """Know the payments that are earlier than a record of this partition.
@@ -153,19 +177,25 @@ class PaymentsElsewhere:
         Returns
         -------
         list
-            Time and facts of those in which declared features go by something, in the order in which they count.
+            Time and facts of those that count for declared features from now on, in the order in which they do.
 
         """
-        known = []
         while self._heard and self._heard[0].known_at < produced_at:
             heard = heapq.heappop(self._heard)
-            facts, entities = self._facts.pop((heard.partition, heard.offset), (None, ()))
+            found = self._facts.pop((heard.partition, heard.offset), None)
             if heard.transaction_id not in self._by_id:
-                payment = PaymentElsewhere(heard.counterparty, heard.timestamp, heard.amount, entities=entities)
+                payment = PaymentElsewhere(heard.counterparty, heard.timestamp, heard.amount)
+                if found is not None:
+                    payment.entities = found.entities
+                    place = heard.partition, heard.offset
+                    counts = counts_after(heard.known_at)
+                    heapq.heappush(self._settling, (counts, *place, heard.timestamp, found.facts))
                 self._add(heard.transaction_id, payment)
-                if facts is not None:
-                    known.append((heard.timestamp, facts))
-        return known
+        counting = []
+        while self._settling and self._settling[0][0] < produced_at:
+            *_, timestamp, facts = heapq.heappop(self._settling)
+            counting.append((timestamp, facts))
+        return counting
 
     def get(self, transaction_id: str) -> PaymentElsewhere | None:
         """Return a payment that is known and not long ago."""
@@ -209,8 +239,9 @@ class PaymentsElsewhere:
         self._labelled = {}
 
     def _changed_facts(self) -> Iterator[Change]:
-        rows = [(*place, *facts) for place, facts in sorted(self._facts.items())]
-        facts = msgspec.msgpack.encode(rows) if rows else None
+        heard = [self._facts[place] for place in sorted(self._facts)]
+        kept = _FactsState(heard, sorted(self._settling, key=lambda one: one[:3])) if heard or self._settling else None
+        facts = None if kept is None else msgspec.msgpack.encode(kept)
         if facts != self._facts_stored:
             yield FACTS, facts, self._facts_stored
             self._facts_stored = facts
@@ -249,14 +280,6 @@ class PaymentsElsewhere:
                 payment.label = label
                 last = max(last, payment.number)
         self._label_lots.append((number, last))
-
-
-def _facts_in(state: bytes | None) -> dict[tuple[int, int], tuple[Facts, tuple[str, ...]]]:
-    """Return facts of payments, and the entities for which their labels count, by partition and offset."""
-    if state is None:
-        return {}
-    rows = msgspec.msgpack.decode(state, type=list[tuple[int, int, Facts, tuple[str, ...]]])
-    return {(partition, offset): (facts, entities) for partition, offset, facts, entities in rows}
 
 
 def _key(prefix: str, number: int) -> str:

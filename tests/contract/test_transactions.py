@@ -43,10 +43,10 @@ def test_live_scores_equal_the_backtest_though_a_worker_is_killed(service: Servi
     )
 
 
-def test_declared_features_count_all_partitions_live_as_in_a_backtest_though_a_worker_is_killed(
+def test_declared_features_count_all_partitions_live_as_in_a_backtest_though_workers_are_killed(
     service: Service, tmp_path: Path
 ) -> None:
-    """Each payment is produced at its time, as a backtest takes it to be."""
+    """Each payment is produced at its time, as a backtest takes it to be; weeks of them are there at once."""
     service.environment["TOCSIN_TRANSACTIONS__FEATURES"] = json.dumps(FEATURES)
     said = [(record.topic, json.loads(record.value or b"")) for record in world()]
     truth = {value["id"]: value["label"] for topic, value in said if topic == "labels"}
@@ -65,7 +65,12 @@ def test_declared_features_count_all_partitions_live_as_in_a_backtest_though_a_w
     second.wait_until_ready()
     service.read("decisions", at_least=len(paid) // 4, quiet=0.0)
     first.stop(signal.SIGKILL)
+    second.stop(signal.SIGKILL)
     service.send(record for record in world() if record.topic == "transactions" and record.timestamp >= half)
+    first.restart()
+    second.restart()
+    first.wait_until_ready()
+    second.wait_until_ready()
     read = service.read("decisions", at_least=len(paid), seconds=90)
     live = [DecisionRecord.decode(record.value) for record in read]
     assert len(live) == len(paid)

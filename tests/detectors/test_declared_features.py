@@ -187,7 +187,7 @@ def test_a_damaged_state_is_refused_with_a_reason() -> None:
             EntityHistory(DECLARED.group_of("device/d")).restore(state)
 
 
-@pytest.mark.parametrize("device", [None, "", ["d"], {"d": 1}, math.nan, math.inf, 10**5000])
+@pytest.mark.parametrize("device", [None, "", ["d"], {"d": 1}, math.nan, math.inf, 10**400])
 def test_a_transaction_without_the_attribute_is_of_no_entity(device: Any) -> None:
     assert DECLARED.facts({"account": "ann"}, 20.0).entities == ()
     assert DECLARED.facts({"account": "ann", "device": device}, 20.0).entities == ()
@@ -198,7 +198,7 @@ def test_numbers_and_texts_that_read_alike_are_the_same_entity(one: Any, other: 
     assert DECLARED.facts({"device": one}, 1.0) == DECLARED.facts({"device": other}, 1.0)
 
 
-@pytest.mark.parametrize("points", [0, 3.5, math.inf, 10**5000])
+@pytest.mark.parametrize("points", [0, 3.5, math.inf, 10**400])
 def test_a_number_of_any_size_is_summed_as_amounts_are(points: Any) -> None:
     found = DECLARED.facts({"device": "d", "points": points}, 1.0).numbers["points"]
     assert found == min(points, 1e15)

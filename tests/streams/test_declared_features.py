@@ -104,9 +104,20 @@ def test_payments_of_other_partitions_count_for_a_device() -> None:
     assert found["device_since_last"] == 4 * DAY
 
 
-def test_a_payment_elsewhere_counts_once_this_partition_is_later_than_it() -> None:
-    assert after([payment(1, 0, 4.0, produced=9.9)])["device_count_7d"] == 1.0
-    assert after([payment(1, 0, 4.0, produced=10.0)])["device_count_7d"] == 0.0
+def test_a_payment_elsewhere_counts_once_this_partition_is_two_seconds_later_than_it() -> None:
+    second = 1 / DAY
+    assert after([payment(1, 0, 4.0, produced=10.0 - 3 * second)])["device_count_7d"] == 1.0
+    assert after([payment(1, 0, 4.0, produced=10.0 - 1 * second)])["device_count_7d"] == 0.0
+
+
+def test_a_payment_that_is_a_moment_on_its_way_counts_as_if_it_had_been_there() -> None:
+    second = 1 / DAY
+    own = [payment(0, i, 10.0 + i * second) for i in range(5)]
+    there, late = TransactionProcessor(SETTINGS, 0), TransactionProcessor(SETTINGS, 0)
+    there.absorb([payment(1, 0, 10.0)])
+    first = late.process(own[:2]).outputs  # the second of them was produced after it
+    late.absorb([payment(1, 0, 10.0)])
+    assert [*first, *late.process(own[2:]).outputs] == there.process(own).outputs
 
 
 def test_a_payment_that_is_sent_again_counts_once() -> None:
@@ -211,7 +222,9 @@ def test_every_partition_counts_all_payments_of_a_device(partition: int) -> None
             for other, one in paid
             if one.get("device") == event["device"]
             and day - 7 < TransactionEvent.model_validate(one).time // DAY <= day
-            and (other.timestamp < record.timestamp or (other.partition == partition and other.offset < record.offset))
+            and (
+                other.offset < record.offset if other.partition == partition else other.timestamp + 2 < record.timestamp
+            )
         ]
         assert features["device_count_7d"] == len(before)
         assert features["device_distinct_account_7d"] == len({one["account"] for one in before})
