@@ -81,6 +81,9 @@ class Service:
             "TOCSIN_KAFKA__SESSION_SECONDS": "6",
             # Recordings end, and so would every source fall silent while a slow test still reads.
             "TOCSIN_TELEMETRY__MIN_SILENCE": "3600",
+            # They are of years ago, and what is sent with its own time would be deleted while a slow test still reads.
+            "TOCSIN_TOPICS__INPUT_RETENTION_DAYS": "36500",
+            "TOCSIN_TOPICS__LABEL_RETENTION_DAYS": "36500",
         }
         self.workers: list[Worker] = []
 
