@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from detectors.transactions.model import laid_out
 from streams.atomic_states import AtomicStates, Change
 
 
@@ -25,6 +26,22 @@ class Awaiting(msgspec.Struct, array_like=True):
     label: bool | None = None
     scores: dict[int, float] | None = None
 
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """Entities of declared features for which the label counts."""
+        return ()
+
+
+class AwaitingDeclared(Awaiting):
+    """One with values of declared features; ``layout`` is the number of these in the list that is stored."""
+
+    layout: int = 0
+    entities: tuple[str, ...] = ()
+
+
+LAYOUTS = "layouts"
+"""Key of the lists of declared features, by number; the first is empty."""
+
 
 class AwaitingLabels:
     """Recent transactions of a shard by id, bounded in time and number.
@@ -37,13 +54,25 @@ class AwaitingLabels:
         Number of transactions above which the oldest are given up.
     states
         Where they were stored.
+    declared
+        Names of the declared features. Transactions that waited before they were declared lack them.
 
     """
 
-    def __init__(self, seconds: float, limit: int, states: AtomicStates) -> None:
+    def __init__(self, seconds: float, limit: int, states: AtomicStates, declared: Sequence[str] = ()) -> None:
         self._seconds = seconds
         self._limit = limit
-        found = [(msgspec.msgpack.decode(state, type=Awaiting), key) for key, state in states.items("awaiting/")]
+        self._layouts_stored = states.get(LAYOUTS)
+        self._layouts: list[list[str]] = msgspec.msgpack.decode(self._layouts_stored) if self._layouts_stored else [[]]
+        if list(declared) not in self._layouts:
+            self._layouts.append(list(declared))
+        self.layout = self._layouts.index(list(declared))
+        """Number of the declared features in the list of all that there were."""
+        kind: type[Awaiting] = AwaitingDeclared if len(self._layouts) > 1 else Awaiting
+        found = [(msgspec.msgpack.decode(state, type=kind), key) for key, state in states.items("awaiting/")]
+        for awaiting, _ in found:
+            if isinstance(awaiting, AwaitingDeclared) and awaiting.layout != self.layout and awaiting.features:
+                awaiting.features = laid_out(awaiting.features, self._layouts[awaiting.layout], declared)
         found.sort(key=lambda item: item[0].offset)
         self._by_id = {key.removeprefix("awaiting/"): awaiting for awaiting, key in found}
         self._stored_labels = {
@@ -97,6 +126,10 @@ class AwaitingLabels:
 
         A transaction is written once. Its label is a key of its own, which is short and may be corrected.
         """
+        layouts = msgspec.msgpack.encode(self._layouts)
+        if len(self._layouts) > 1 and layouts != self._layouts_stored:
+            yield LAYOUTS, layouts, self._layouts_stored
+            self._layouts_stored = layouts
         for transaction_id in self._removed:
             self._stored.discard(transaction_id)
             yield f"awaiting/{transaction_id}", None, None

@@ -54,7 +54,7 @@ def backtest_transactions(
     settings
         How to decide.
     columns
-        Names of the input's columns.
+        Names of the input's columns. Those that declared features go by are attributes without being named.
     label_delay
         Seconds from a transaction to its label.
     partitions
@@ -74,6 +74,8 @@ def backtest_transactions(
     """
     ending_of(target)
     must_not_replace(source, target)
+    declared = settings.declared
+    columns = columns.with_attributes((*declared.fields, *declared.numbers), declared.fields)
     replay = TransactionReplay(source, columns, label_delay)
     rows_of = replay.partition(partitions)
     scores: list[float | None] = [None] * len(replay)

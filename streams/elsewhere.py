@@ -9,20 +9,39 @@ from collections.abc import Iterator
 
 import msgspec
 
+from detectors.transactions.declared import Facts
 from streams.atomic_states import AtomicStates, Change
+from streams.settling import counts_after
 
 PAYMENTS, LABELS = "elsewhere/", "elsewhere-labels/"
 """What the keys of stored payments, and of what their labels were, begin with."""
 
+FACTS = "elsewhere-facts"
+"""Key of what declared features go by in payments that do not count yet."""
+
 
 class PaymentElsewhere(msgspec.Struct, array_like=True, gc=False):
-    """A payment that another partition decides; ``label`` is ``None`` until it comes."""
+    """A payment that another partition decides; ``label`` is ``None`` until it comes.
+
+    ``entities`` are those of declared features for which the label counts.
+    """
 
     counterparty: str
     timestamp: float
     amount: float
     label: bool | None = None
     number: int = 0
+    entities: tuple[str, ...] = ()
+
+
+class _Row(msgspec.Struct, array_like=True):
+    """A payment as it is stored."""
+
+    transaction_id: str
+    counterparty: str
+    timestamp: float
+    amount: float
+    entities: tuple[str, ...] = ()
 
 
 class _Heard(msgspec.Struct, array_like=True, gc=False, order=True):
@@ -35,6 +54,24 @@ class _Heard(msgspec.Struct, array_like=True, gc=False, order=True):
     counterparty: str
     timestamp: float
     amount: float
+
+
+class _HeardFacts(msgspec.Struct, array_like=True):
+    """What declared features go by in a payment that is not known yet, and the entities for which its label counts."""
+
+    partition: int
+    offset: int
+    facts: Facts
+    entities: tuple[str, ...]
+
+
+_Settling = tuple[float, int, int, float, Facts]
+"""When a known payment counts for declared features, its partition and offset, its event time, and its facts."""
+
+
+class _FactsState(msgspec.Struct, array_like=True):
+    heard: list[_HeardFacts]
+    settling: list[_Settling]
 
 
 class ElsewhereState(msgspec.Struct, array_like=True, frozen=True):
@@ -53,6 +90,9 @@ class PaymentsElsewhere:
     own partition, by Kafka's record timestamps. So it makes no difference how early it was read, and a replay knows
     it at the same record. Payments are stored in lots, one for each checkpoint; so are the labels that came.
 
+    For declared features a payment counts ``SETTLING`` seconds later: they go by payments of a moment ago, and one may
+    still be on its way to Kafka when this partition decides.
+
     Parameters
     ----------
     seconds
@@ -69,9 +109,9 @@ class PaymentsElsewhere:
     >>> payments = PaymentsElsewhere(86_400.0, 1000, AtomicStates({}, "shard"), None)
     >>> payments.hear(1, 0, 100.0, "t1", PaymentElsewhere("shop", 99.0, 20.0))
     >>> payments.reach(100.0), payments.get("t1")
-    (None, None)
+    ([], None)
     >>> payments.reach(101.0), payments.get("t1").counterparty
-    (None, 'shop')
+    ([], 'shop')
 
     """
 
@@ -84,6 +124,10 @@ class PaymentsElsewhere:
         self._next_labels = saved.next_labels if saved else 0
         self._produced_at = dict(saved.produced_at) if saved else {}
         self._heard = list(saved.heard) if saved else []
+        self._facts_stored = states.get(FACTS)
+        facts = msgspec.msgpack.decode(self._facts_stored, type=_FactsState) if self._facts_stored else None
+        self._facts = {(one.partition, one.offset): one for one in facts.heard} if facts else {}
+        self._settling = facts.settling if facts else []
         self._labelled: dict[str, bool] = {}
         self._lots: deque[int] = deque()
         self._label_lots: deque[tuple[int, int]] = deque()
@@ -104,9 +148,15 @@ class PaymentsElsewhere:
         self._produced_at[partition] = max(produced_at, self._produced_at.get(partition, -math.inf))
 
     def hear(
-        self, partition: int, offset: int, produced_at: float, transaction_id: str, payment: PaymentElsewhere
+        self,
+        partition: int,
+        offset: int,
+        produced_at: float,
+        transaction_id: str,
+        payment: PaymentElsewhere,
+        facts: Facts | None = None,
     ) -> None:
-        """Take in a payment, in the order of its partition."""
+        """Take in a payment, in the order of its partition, and what declared features go by in it."""
         self.pass_over(partition, produced_at)
         heard = _Heard(
             self._produced_at[partition],
@@ -118,13 +168,34 @@ class PaymentsElsewhere:
             payment.amount,
         )
         heapq.heappush(self._heard, heard)
+        if facts is not None:
+            self._facts[partition, offset] = _HeardFacts(partition, offset, facts, payment.entities)
 
-    def reach(self, produced_at: float) -> None:
-        """Know the payments that are earlier than a record of this partition."""
+    def reach(self, produced_at: float) -> list[tuple[float, Facts]]:
+        """Know the payments that are earlier than a record of this partition.
+
+        Returns
+        -------
+        list
+            Time and facts of those that count for declared features from now on, in the order in which they do.
+
+        """
         while self._heard and self._heard[0].known_at < produced_at:
             heard = heapq.heappop(self._heard)
+            found = self._facts.pop((heard.partition, heard.offset), None)
             if heard.transaction_id not in self._by_id:
-                self._add(heard.transaction_id, PaymentElsewhere(heard.counterparty, heard.timestamp, heard.amount))
+                payment = PaymentElsewhere(heard.counterparty, heard.timestamp, heard.amount)
+                if found is not None:
+                    payment.entities = found.entities
+                    place = heard.partition, heard.offset
+                    counts = counts_after(heard.known_at)
+                    heapq.heappush(self._settling, (counts, *place, heard.timestamp, found.facts))
+                self._add(heard.transaction_id, payment)
+        counting = []
+        while self._settling and self._settling[0][0] < produced_at:
+            *_, timestamp, facts = heapq.heappop(self._settling)
+            counting.append((timestamp, facts))
+        return counting
 
     def get(self, transaction_id: str) -> PaymentElsewhere | None:
         """Return a payment that is known and not long ago."""
@@ -152,6 +223,7 @@ class PaymentsElsewhere:
     def changes(self) -> Iterator[Change]:
         """Return what has changed since the last call."""
         yield from self._gone()
+        yield from self._changed_facts()
         end = self._first + len(self._oldest)
         start = max(self._stored, self._first)
         if start < end:
@@ -166,6 +238,14 @@ class PaymentsElsewhere:
             self._next_labels += 1
         self._labelled = {}
 
+    def _changed_facts(self) -> Iterator[Change]:
+        heard = [self._facts[place] for place in sorted(self._facts)]
+        kept = _FactsState(heard, sorted(self._settling, key=lambda one: one[:3])) if heard or self._settling else None
+        facts = None if kept is None else msgspec.msgpack.encode(kept)
+        if facts != self._facts_stored:
+            yield FACTS, facts, self._facts_stored
+            self._facts_stored = facts
+
     def _gone(self) -> Iterator[Change]:
         # A lot ends where the next one begins, at the latest where storing has come.
         while self._lots and (self._lots[1] if len(self._lots) > 1 else self._stored) <= self._first:
@@ -173,9 +253,10 @@ class PaymentsElsewhere:
         while self._label_lots and self._label_lots[0][1] < self._first:
             yield _key(LABELS, self._label_lots.popleft()[0]), None, None
 
-    def _row(self, transaction_id: str) -> tuple[str, str, float, float]:
+    def _row(self, transaction_id: str) -> tuple[object, ...]:
         payment = self._by_id[transaction_id]
-        return transaction_id, payment.counterparty, payment.timestamp, payment.amount
+        row = transaction_id, payment.counterparty, payment.timestamp, payment.amount
+        return (*row, payment.entities) if payment.entities else row
 
     def _add(self, transaction_id: str, payment: PaymentElsewhere) -> None:
         payment.number = self._first + len(self._oldest)
@@ -183,11 +264,12 @@ class PaymentsElsewhere:
         self._oldest.append(transaction_id)
 
     def _take_up(self, start: int, state: bytes) -> None:
-        rows = msgspec.msgpack.decode(state, type=list[tuple[str, str, float, float]])
+        rows = msgspec.msgpack.decode(state, type=list[_Row])
         self._lots.append(start)
-        for number, (transaction_id, counterparty, timestamp, amount) in enumerate(rows, start):
+        for number, row in enumerate(rows, start):
             if number >= self._first:
-                self._add(transaction_id, PaymentElsewhere(counterparty, timestamp, amount))
+                payment = PaymentElsewhere(row.counterparty, row.timestamp, row.amount, entities=row.entities)
+                self._add(row.transaction_id, payment)
         self._stored = max(start + len(rows), self._first)
 
     def _take_up_labels(self, number: int, state: bytes) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import pyarrow as pa
 
 from streams.columns import are_numbers, as_times, epochs, find_column, names_in, numbers_in, truths_in
 from streams.partitioner import partition_of
 from streams.processor import Record
-from streams.tables import column_names, read_table
+from streams.tables import TableError, column_names, read_table
 
 CHUNK = 5_000
 
@@ -22,7 +24,8 @@ CHUNK = 5_000
 class TransactionColumns:
     """Names of the input's columns; ``None`` finds a column by the names that are usual for it.
 
-    Without a label column nothing is learned from labels.
+    Without a label column nothing is learned from labels. ``attributes`` are columns that go with a transaction under
+    their own names; those that ``texts`` names, too, are taken as they are written, even if they look like numbers.
     """
 
     id: str | None = None
@@ -31,6 +34,8 @@ class TransactionColumns:
     counterparty: str | None = None
     amount: str | None = None
     label: str | None = None
+    attributes: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
     def found_in(self, names: list[str]) -> TransactionColumns:
         """Return the columns as the input names them.
@@ -47,11 +52,19 @@ class TransactionColumns:
         ('ref', 'Time', 'merchant', None)
 
         """
-        found = {
+        found: dict[str, Any] = {
             role: find_column(role, getattr(self, role), names, usual, needed=role != "label")
             for role, usual in USUAL_NAMES.items()
         }
-        return TransactionColumns(**found)
+        for name in self.attributes:
+            if name not in names:
+                raise TableError(f"no column {name!r} for the attribute of this name; there are: {', '.join(names)}")
+        return replace(self, **found)
+
+    def with_attributes(self, attributes: tuple[str, ...], texts: tuple[str, ...]) -> TransactionColumns:
+        """Return the columns with more attributes, but for what is a field of each transaction anyway."""
+        more = (name for name in attributes if name not in ("account", "counterparty", "amount"))
+        return replace(self, attributes=tuple(dict.fromkeys([*self.attributes, *more])), texts=texts)
 
 
 USUAL_NAMES = {
@@ -89,8 +102,10 @@ class TransactionReplay:
 
     def __init__(self, source: Path, columns: TransactionColumns = NO_COLUMNS_NAMED, label_delay: float = 0.0) -> None:
         columns = columns.found_in(column_names(source))
-        wanted = [name for field in fields(columns) if (name := getattr(columns, field.name))]
+        roles = [name for role in USUAL_NAMES if (name := getattr(columns, role))]
+        wanted = [*roles, *columns.attributes]
         text = [name for name in (columns.id, columns.time, columns.account, columns.counterparty) if name]
+        text += [name for name in columns.attributes if name in columns.texts]
         table = read_table(source, list(dict.fromkeys(wanted)), text=text)
         amounts = table.column(columns.amount)
         self.ids = table.column(columns.id)
@@ -101,6 +116,7 @@ class TransactionReplay:
         self._labels = truths_in(table.column(columns.label)) if columns.label else [None] * len(table)
         self._stamps = as_times(table.column(columns.time)).to_pylist()
         self._times = epochs(table.column(columns.time))
+        self._attributes = {name: _plain(table.column(name)) for name in columns.attributes}
         self._delay = label_delay
 
     def __len__(self) -> int:
@@ -145,8 +161,10 @@ class TransactionReplay:
         return sorted(range(len(self._times)), key=self._times.__getitem__)
 
     def _event(self, row: int) -> bytes:
+        more: dict[str, Any] = {name: cells[row] for name, cells in self._attributes.items() if cells[row] is not None}
         return msgspec.json.encode(
             {
+                **more,
                 "transaction_id": self._ids[row],
                 "timestamp": self._stamps[row],
                 "account": self._accounts[row],
@@ -166,6 +184,11 @@ class TransactionReplay:
         # Produced with its transaction, but dated to when the truth is known: what counts is that date.
         event = _label_event(self._ids[row], self._labels[row], self._times[row] + self._delay)
         return Record("labels", 0, offset, self._times[row], None, event)
+
+
+def _plain(column: pa.ChunkedArray) -> list[Any]:
+    """Return cells as JSON has them: what is no text, number or truth value becomes a text."""
+    return list((column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column).to_pylist())
 
 
 class _Sending:

@@ -176,7 +176,7 @@ class RuleBook:
         """Let lists and rules have their say over the decision of the score; ``None`` while there are none."""
         if self.is_empty:
             return None
-        fields = _fields(event)
+        fields = fields_of(event)
         hits = self._lists.hits({name: value for name, value in fields.items() if isinstance(value, str)}, event.time)
         facts = facts_of(event, score, hits)
         findings = [self._active[name].ask(facts) for name in sorted(self._active)]
@@ -207,15 +207,15 @@ class RuleBook:
 def facts_of(event: TransactionEvent, score: FraudScore, hits: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """Return what rules are asked with."""
     return {
-        "transaction": {**_fields(event), "amount": min(event.amount, LARGEST), "timestamp": event.time},
+        "transaction": {**fields_of(event), "amount": min(event.amount, LARGEST), "timestamp": event.time},
         "features": dict(score.features),
         "score": score.probability,
         "lists": {name: list(hits.get(name, ())) for name in NOTHING},
     }
 
 
-def _fields(event: TransactionEvent) -> dict[str, Any]:
-    """Return what rules and lists may go by; a field of the transaction hides an attribute of its name."""
+def fields_of(event: TransactionEvent) -> dict[str, Any]:
+    """Return what rules, lists and declared features go by; a field hides an attribute of its name."""
     own = {
         "transaction_id": event.transaction_id,
         "account": event.account,

@@ -20,6 +20,7 @@ from detectors.transactions import (
 from detectors.transactions.breaker import Breaker, BreakerSettings
 from detectors.transactions.classifier import AdditiveLogisticRegression
 from detectors.transactions.contest import DEFAULT, Scores
+from detectors.transactions.declared import DeclaredFeatures
 from detectors.transactions.drift import DriftDetector, DriftSettings, DriftState
 from detectors.transactions.model import named
 from detectors.transactions.snapshots import decode_state
@@ -29,6 +30,7 @@ from streams.accounts import Account
 from streams.atomic_states import AtomicStates, Change
 from streams.awaiting_labels import Awaiting, AwaitingLabels
 from streams.elsewhere import ElsewhereState, PaymentElsewhere, PaymentsElsewhere
+from streams.entities import Entities
 from streams.forgetting import Forgetting
 from streams.kept_states import KeptStates
 from streams.late_labels import LateLabel, LateLabels
@@ -73,7 +75,7 @@ class Shard:
     policy
         When an account's alert begins and ends.
     forget_after
-        Seconds without a transaction after which an account or counterparty is forgotten; ``None`` is never.
+        Seconds without a transaction after which an account, counterparty or entity is forgotten; ``None`` is never.
     states
         What was stored.
     challenge
@@ -84,6 +86,8 @@ class Shard:
         When the model has been overtaken.
     stops_at
         Probability of fraud from which on a payment is stopped.
+    declared
+        Features beside the built-in ones.
 
     """
 
@@ -98,6 +102,7 @@ class Shard:
         breaker: BreakerSettings,
         drift: DriftSettings,
         stops_at: float,
+        declared: DeclaredFeatures,
     ) -> None:
         self._states = AtomicStates(states, COMMIT_KEY)
         self.accounts = KeptStates(
@@ -110,14 +115,15 @@ class Shard:
         )
         self._silent_accounts = Forgetting(self.accounts, self._states, ACCOUNT, forget_after)
         self._silent_counterparties = Forgetting(self.counterparties, self._states, COUNTERPARTY, forget_after)
+        self.entities = Entities(declared, self._states, forget_after)
         saved = None if self._states.commit is None else decode_state(self._states.commit, _ShardState, 2)
-        self.awaiting = AwaitingLabels(labels.wait_seconds, labels.wait_limit, self._states)
+        self.awaiting = AwaitingLabels(labels.wait_seconds, labels.wait_limit, self._states, declared.names)
         self.elsewhere = PaymentsElsewhere(
             labels.wait_seconds, labels.wait_limit, self._states, saved.elsewhere if saved else None
         )
         self.labels = LateLabels()
         self.commands = AccountCommands(saved.commands if saved else None)
-        self.model = FraudModel(model)
+        self.model = FraudModel(model, declared)
         self.breaker = Breaker(breaker, saved.breaker if saved else None)
         self._drift_settings = drift
         self.drift = DriftDetector(drift, stops_at, saved.drift if saved else None)
@@ -137,7 +143,8 @@ class Shard:
         """Note how far the transactions have come, do what people said by then, and give out the labels due by then."""
         self.event_time = max(self.event_time, event_time)
         self.produced_at = max(self.produced_at, produced_at)
-        self.elsewhere.reach(self.produced_at)
+        for t, facts in self.elsewhere.reach(self.produced_at):
+            self.entities.learn(t, facts, self.event_time)
         self._obey()
         return self.labels.due(self.event_time, self.produced_at)
 
@@ -207,6 +214,7 @@ class Shard:
         yield from self._silent_accounts.forget(self.event_time)
         for _ in self._silent_counterparties.forget(self.event_time):
             pass
+        self.entities.forget(self.event_time)
 
     def changes(self) -> Iterable[tuple[str, bytes | None]]:
         """Return the states that have changed since the last call, in the order in which to store them."""
@@ -232,6 +240,7 @@ class Shard:
         changed = chain(
             self._with_before(ACCOUNT, self.accounts.changes()),
             self._with_before(COUNTERPARTY, self.counterparties.changes()),
+            self.entities.changes(),
             self.awaiting.changes(),
             elsewhere,
             self._label_changes(),
@@ -239,14 +248,15 @@ class Shard:
         return self._states.checkpoint(changed, msgspec.msgpack.encode(commit))
 
     def kept_bytes(self) -> int:
-        """Return how many bytes the accounts and counterparties in memory take."""
-        return self.accounts.bytes + self.counterparties.bytes
+        """Return how many bytes the accounts, counterparties and entities in memory take."""
+        return self.accounts.bytes + self.counterparties.bytes + self.entities.kept.bytes
 
     def put_away(self, down_to: int) -> int:
-        """Let accounts and counterparties that have not changed leave memory, each kind its share."""
+        """Let accounts, counterparties and entities that have not changed leave memory, each kind its share."""
         self._states.was_stored()
         share = down_to / max(self.kept_bytes(), 1)
-        return sum(kept.put_away(int(share * kept.bytes)) for kept in (self.accounts, self.counterparties))
+        kinds = (self.accounts, self.counterparties, self.entities.kept)
+        return sum(kept.put_away(int(share * kept.bytes)) for kept in kinds)
 
     def _reached(self) -> tuple[object, ...]:
         return self.offset, dict(self.absorbed), self.commands.taken
@@ -260,7 +270,7 @@ class Shard:
         """Let a label show whether the model that decides has been overtaken; if it has, it learns faster."""
         if not self._drift_settings.enabled:
             return
-        probability = self.classifier.predict_proba_one(named(features))[True]
+        probability = self.classifier.predict_proba_one(named(features, self.model.names))[True]
         drift = self.drift.judge(probability, fraud=fraud, at=self.event_time)
         if drift is not None:
             self.classifier.hurry(self._drift_settings.faster)
@@ -269,20 +279,23 @@ class Shard:
                 self.contest.tell_of_champion()
 
     def _count(self, awaiting: Awaiting, *, fraud: bool, corrected: bool) -> None:
-        self._count_at_counterparty(awaiting, fraud=fraud, corrected=corrected)
+        self._count_for_others(awaiting, fraud=fraud, corrected=corrected)
         if fraud or corrected:
             self.account(awaiting.account)[0].history.learn_fraud(awaiting.timestamp, 1 if fraud else -1)
 
     def _learn_elsewhere(self, label: LateLabel) -> None:
         payment = self.elsewhere.get(label.id)
         if payment is not None and payment.label != label.label:
-            self._count_at_counterparty(payment, fraud=label.label, corrected=payment.label is not None)
+            self._count_for_others(payment, fraud=label.label, corrected=payment.label is not None)
             self.elsewhere.settle(label.id, label=label.label)
 
-    def _count_at_counterparty(self, payment: Awaiting | PaymentElsewhere, *, fraud: bool, corrected: bool) -> None:
+    def _count_for_others(self, payment: Awaiting | PaymentElsewhere, *, fraud: bool, corrected: bool) -> None:
         counterparty = self.counterparty(payment.counterparty)
         count = counterparty.correct_label if corrected else counterparty.learn_label
         count(payment.timestamp, payment.amount, fraud=fraud)
+        self.entities.learn_label(
+            payment.entities, payment.timestamp, self.event_time, fraud=fraud, corrected=corrected
+        )
 
     def _label_changes(self) -> Iterator[Change]:
         held = {_label_key(label): label for label in self.labels}
@@ -301,6 +314,7 @@ class Shard:
             challenge.decision,
             before.contest if before else None,
             at=self.event_time,
+            declared=self.entities.declared,
         )
         self.promotions = Promotions(
             [DEFAULT, *challenge.challengers], challenge.limits, before.promotions if before else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from alerts.policy import BudgetLimits, Policy, Thresholds
 from detectors.transactions import (
@@ -15,7 +15,9 @@ from detectors.transactions import (
 )
 from detectors.transactions.breaker import BreakerSettings
 from detectors.transactions.contest import DEFAULT
+from detectors.transactions.declared import DeclaredFeatures
 from detectors.transactions.drift import DriftSettings
+from streams.feature_settings import MOST, FeatureSettings, check
 from streams.schemas import EventLimits, Name
 from streams.settings import Settings
 
@@ -48,8 +50,9 @@ class LabelSettings(BaseModel):
     )
     across_partitions: bool = Field(
         True,
-        description="Whether a label counts for its counterparty in all partitions, not only in that of its payment. "
-        "Better decisions, for which each worker reads all payments.",
+        description="Whether a label counts for its counterparty in all partitions, not only in that of its payment,"
+        " and a payment for each entity of a declared feature. Better decisions, for which each worker reads all"
+        " payments.",
     )
 
 
@@ -74,6 +77,9 @@ class TransactionSettings(Settings):
     """How transactions are decided."""
 
     limits: EventLimits = Field(EventLimits(), description="What a transaction may be.")
+    features: tuple[FeatureSettings, ...] = Field(
+        (), description="Features that models and rules see beside the built-in ones.", max_length=MOST
+    )
     model: FraudModelSettings = Field(FraudModelSettings(), description="How the fraud model learns.")
     challengers: dict[Name, ChallengerSettings] = Field(
         {}, description="Models that score the same transactions in shadow, by name.", max_length=16
@@ -96,10 +102,41 @@ class TransactionSettings(Settings):
     forget_after: float | None = Field(
         90 * 86_400.0,
         gt=0,
-        description="Seconds of event time without a transaction after which an account or counterparty is forgotten:"
-        " its state is deleted, an account's alert ends as expired, and it begins anew with its next transaction."
+        description="Seconds of event time without a transaction after which an account, a counterparty or another"
+        " value of a declared feature's key is forgotten: its state is deleted, an account's alert ends as expired,"
+        " and it begins anew with its next transaction."
         " Must be longer than `labels.wait_seconds`. `null` keeps all for good.",
     )
+
+    @field_validator("features")
+    @classmethod
+    def _have_names_of_their_own(cls, features: tuple[FeatureSettings, ...]) -> tuple[FeatureSettings, ...]:
+        check(features)
+        return features
+
+    @field_validator("model")
+    @classmethod
+    def _sees_features(cls, model: FraudModelSettings, info: ValidationInfo) -> FraudModelSettings:
+        if "features" in info.data:  # else it is said what is wrong with these
+            model.seen(_declared(info.data["features"]))
+        return model
+
+    @field_validator("challengers")
+    @classmethod
+    def _see_features(
+        cls, challengers: dict[str, ChallengerSettings], info: ValidationInfo
+    ) -> dict[str, ChallengerSettings]:
+        for name, one in challengers.items() if "features" in info.data else ():
+            try:
+                one.model.seen(_declared(info.data["features"]))
+            except ValueError as error:
+                raise ValueError(f"{name}.model.{error}") from None
+        return challengers
+
+    @property
+    def declared(self) -> DeclaredFeatures:
+        """The declared features, as they are computed."""
+        return _declared(self.features)
 
     @field_validator("challengers")
     @classmethod
@@ -131,3 +168,7 @@ class TransactionSettings(Settings):
                 f" {self.labels.wait_seconds:g} s: labels would come for accounts that are forgotten"
             )
         return self
+
+
+def _declared(features: tuple[FeatureSettings, ...]) -> DeclaredFeatures:
+    return DeclaredFeatures([one.declared() for one in features])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from alerts.alert import Alert
@@ -11,10 +12,11 @@ from detectors.transactions import (
     FraudScore,
     decide,
 )
+from detectors.transactions.declared import Facts
 from detectors.transactions.trace import DecisionTrace
 from streams.absorbed import unread
 from streams.accounts import STREAM, Account
-from streams.awaiting_labels import Awaiting
+from streams.awaiting_labels import Awaiting, AwaitingDeclared
 from streams.codec import Rejected, decode, misplaced, mistimed
 from streams.dead_letters import dead_letter
 from streams.decided import decision_record
@@ -26,7 +28,7 @@ from streams.policy_book import TOPIC as POLICIES
 from streams.policy_book import PolicyBook
 from streams.processor import Output, Record, Result
 from streams.promotions import TOPIC as PROMOTIONS
-from streams.rule_book import LISTS, RULES, RuleBook
+from streams.rule_book import LISTS, RULES, RuleBook, fields_of
 from streams.schemas import LabelEvent, TransactionEvent
 from streams.shard import Shard
 from streams.source_commands import TOPIC as COMMANDS
@@ -66,6 +68,7 @@ class TransactionProcessor:
         self, settings: TransactionSettings, partition: int, states: Mapping[str, bytes] | None = None
     ) -> None:
         self._settings, self._thresholds = settings, settings.decision.model_dump()
+        self._declared = settings.declared
         across = (STREAM,) if settings.labels.across_partitions else ()
         promotions = (PROMOTIONS,) if settings.challengers else ()
         rules = (RULES, LISTS) if settings.rules else ()
@@ -84,6 +87,7 @@ class TransactionProcessor:
             settings.breaker,
             settings.drift,
             settings.decision.review_at,
+            self._declared,
         )
 
     def process(self, records: Sequence[Record]) -> Result:
@@ -122,7 +126,7 @@ class TransactionProcessor:
         return {**self._shard.absorbed, **self._rules.absorbed, **self._policies.absorbed}
 
     def tick(self, now: float) -> Result:
-        """Forget some of the accounts and counterparties that have been silent for too long, and obey commands."""
+        """Forget some of what has been silent for too long, and obey commands."""
         result = Result()
         cause = Record(STREAM, self._partition, self._shard.offset, self._shard.produced_at, None, None)
         self._obey(now, cause, result)
@@ -135,11 +139,11 @@ class TransactionProcessor:
         return 1
 
     def kept_bytes(self) -> int:
-        """Return how many bytes the accounts and counterparties in memory take."""
+        """Return how many bytes the accounts, counterparties and entities in memory take."""
         return self._shard.kept_bytes()
 
     def put_away(self, down_to: int) -> int:
-        """Let accounts and counterparties that have not changed leave memory."""
+        """Let accounts, counterparties and entities that have not changed leave memory."""
         return self._shard.put_away(down_to)
 
     def changes(self) -> Iterable[tuple[str, bytes | None]]:
@@ -184,7 +188,13 @@ class TransactionProcessor:
             self._shard.elsewhere.pass_over(record.partition, record.timestamp)
             return
         payment = PaymentElsewhere(event.counterparty, event.time, min(event.amount, LARGEST_AMOUNT))
-        self._shard.elsewhere.hear(record.partition, record.offset, record.timestamp, event.transaction_id, payment)
+        facts: Facts | None = None
+        # One dated far ahead is refused where it is decided, and would make entities forget all before it.
+        if self._declared and not mistimed(event.time, -math.inf, record, self._settings.limits):
+            facts = self._declared.facts(fields_of(event), payment.amount, elsewhere=True)
+            payment.entities = self._declared.labelled(facts)
+        where = record.partition, record.offset, record.timestamp
+        self._shard.elsewhere.hear(*where, event.transaction_id, payment, facts if facts and facts.entities else None)
 
     def _hear_of_label(self, record: Record, result: Result) -> None:
         event = decode(LabelEvent, record.value, self._settings.limits)
@@ -220,7 +230,9 @@ class TransactionProcessor:
         if before is not None:
             self._end_forgotten(before, record, result)
         counterparty = shard.counterparty(event.counterparty)
-        features = shard.model.features(time, amount, account.history, counterparty, event.counterparty)
+        facts = self._declared.facts(fields_of(event), amount) if self._declared else None
+        declared = () if facts is None else shard.entities.features(time, facts, shard.event_time)
+        features = shard.model.features(time, amount, account.history, counterparty, event.counterparty, declared)
         score, scores = shard.score(features)
         decision = decide(self._settings.decision, score, amount, shard.classifier.learned[True])
         self._rules.reach(shard.produced_at)
@@ -229,7 +241,8 @@ class TransactionProcessor:
         decision = self._unless_too_many(wanted, time, result)
         trace = None
         if self._settings.traces == "all" or (self._settings.traces == "suspicious" and decision.verdict != "approve"):
-            trace = DecisionTrace.of(features, score, self._thresholds, breaker=decision is not wanted)
+            breaker = decision is not wanted
+            trace = DecisionTrace.of(features, score, self._thresholds, breaker=breaker, names=shard.model.names)
         result.outcomes[decision.verdict] += 1
         result.scores.append(score.probability)
         key = event.account.encode()
@@ -251,10 +264,13 @@ class TransactionProcessor:
         account.history.learn(time, amount, event.counterparty)
         account.newest = max(account.newest, time)
         counterparty.learn(time, amount)
-        shard.awaiting.add(
-            event.transaction_id,
-            Awaiting(record.offset, time, event.account, event.counterparty, amount, features, scores=scores),
-        )
+        waiting = record.offset, time, event.account, event.counterparty, amount, features, None, scores
+        if facts is None:
+            shard.awaiting.add(event.transaction_id, Awaiting(*waiting))
+        else:
+            shard.entities.learn(time, facts, shard.event_time)
+            labelled = self._declared.labelled(facts)
+            shard.awaiting.add(event.transaction_id, AwaitingDeclared(*waiting, shard.awaiting.layout, labelled))
 
     def _unless_too_many(self, decision: Decision, time: float, result: Result) -> Decision:
         """Let people look at what would be declined, while too much is."""

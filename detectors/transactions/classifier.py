@@ -24,13 +24,15 @@ FIRST = 0.01
 class Curve(NamedTuple):
     """Where a feature's curve has its knots: every ``step`` from ``low`` to ``high``, constant beyond.
 
-    ``prior`` is the curve's slope per unit of the feature before anything has been learned.
+    ``prior`` is the curve's slope per unit of the feature before anything has been learned. With ``log`` the curve is
+    over log2(1 + x) for x above 0, and the knots are on that scale.
     """
 
     low: float
     high: float
     step: float
     prior: float = 0.0
+    log: bool = False
 
     @property
     def knots(self) -> int:
@@ -45,11 +47,15 @@ class Prediction(NamedTuple):
     contributions: dict[str, float]
 
 
+_NamedCurve = tuple[str | float, ...]
+"""A feature's name, then lowest and highest knot, step and prior; and 1 where the curve is logarithmic."""
+
+
 class CurvesState(msgspec.Struct, array_like=True, frozen=True):
     """The classifier's learned values."""
 
     version: int
-    curves: list[tuple[str, float, float, float, float]]
+    curves: list[_NamedCurve]
     learned: list[int]
     weights: list[float]
     squared_gradients: list[float]
@@ -113,6 +119,7 @@ class AdditiveLogisticRegression(Classifier):
         self._places = np.array(places, float).reshape(-1, 4)
         self._squared_gradients = np.full(len(weights), FIRST)
         self._means = np.zeros(len(places))
+        self._logarithmic = tuple(i for i, curve in enumerate(curves.values()) if curve.log)
 
     def predict_proba_one(self, x: Mapping[str, Any], **_: Any) -> dict[bool, float]:
         """Return the probability of both answers."""
@@ -155,27 +162,53 @@ class AdditiveLogisticRegression(Classifier):
         )
 
     def restore(self, state: bytes) -> None:
-        """Take up what ``snapshot`` gave.
+        """Take up what ``snapshot`` gave: the curves of before stay learned, new ones begin, others are dropped.
 
         Raises
         ------
         detectors.base.SnapshotError
-            If the state is damaged, or of a classifier with other curves.
+            If the state is damaged, or a feature's curve has other knots.
 
         """
         saved = decode_state(state, CurvesState, self.VERSION)
-        if saved.curves != self._named_curves():
-            raise SnapshotError("the classifier's curves have changed; start it anew or restore the old settings")
         self.learned = list(saved.learned)
-        self._weights = np.array(saved.weights)
-        self._squared_gradients = np.array(saved.squared_gradients)
-        self._means = np.array(saved.means)
+        curves = self._named_curves()
+        if saved.curves == curves:
+            self._weights = np.array(saved.weights)
+            self._squared_gradients = np.array(saved.squared_gradients)
+            self._means = np.array(saved.means)
+        else:
+            self._take_over(saved, curves)
 
-    def _named_curves(self) -> list[tuple[str, float, float, float, float]]:
-        return [(name, *map(float, curve)) for name, curve in self.curves.items()]  # type: ignore[misc]
+    def _take_over(self, saved: CurvesState, curves: list[_NamedCurve]) -> None:
+        """Take the constant, and each curve that is still there."""
+        before = {curve[0]: (number, curve) for number, curve in enumerate(saved.curves)}
+        knots = [round((high - low) / step) + 1 for _, low, high, step, *_ in saved.curves]  # type: ignore[operator]
+        begins = np.cumsum([1, *(count + 1 for count in knots)])
+        self._weights[0], self._squared_gradients[0] = saved.weights[0], saved.squared_gradients[0]
+        for i, curve in enumerate(curves):
+            if curve[0] not in before:
+                continue
+            number, was = before[curve[0]]
+            if was != curve:
+                raise SnapshotError(
+                    f"the classifier's curves have changed: {curve[0]} has other knots; restore the old settings, give"
+                    " the feature another name, or start the classifier anew"
+                )
+            size, here, there = knots[number] + 1, int(self._places[i, 3]), int(begins[number])
+            self._weights[here : here + size] = saved.weights[there : there + size]
+            self._squared_gradients[here : here + size] = saved.squared_gradients[there : there + size]
+            self._means[i] = saved.means[number]
+
+    def _named_curves(self) -> list[_NamedCurve]:
+        return [(name, *map(float, curve[:4]), *((1.0,) if curve.log else ())) for name, curve in self.curves.items()]
 
     def _values(self, x: Mapping[str, Any]) -> Numbers:
-        return np.array([x.get(name, math.nan) for name in self._names], float)
+        values = [x.get(name, math.nan) for name in self._names]
+        for i in self._logarithmic:
+            if values[i] > 0.0:
+                values[i] = math.log2(1.0 + values[i])
+        return np.array(values, float)
 
     def _look(self, values: Numbers) -> tuple[float, Numbers]:
         heights = np.empty(len(values))

@@ -11,7 +11,15 @@ import msgspec
 
 from detectors.transactions.classifier import AdditiveLogisticRegression
 from detectors.transactions.decision import DecisionSettings
-from detectors.transactions.model import ClassifierSettings, FraudScore, make_classifier, named, score_with
+from detectors.transactions.declared import NONE_DECLARED, DeclaredFeatures
+from detectors.transactions.model import (
+    FEATURES,
+    ClassifierSettings,
+    FraudScore,
+    make_classifier,
+    named,
+    score_with,
+)
 from detectors.transactions.prequential import Measures, Prequential
 from detectors.transactions.promotion import Comparison, PromotionSettings, Trial, TrialState
 from detectors.transactions.snapshots import decode_state
@@ -149,7 +157,9 @@ class Contest:
         decision: DecisionSettings,
         state: bytes | None = None,
         at: float = -math.inf,
+        declared: DeclaredFeatures = NONE_DECLARED,
     ) -> None:
+        self._declared, self._names = declared, (*FEATURES, *declared.names)
         self._default, self._challengers = default, challengers
         self._promotion, self._decision = promotion, decision
         self._at = at
@@ -187,7 +197,7 @@ class Contest:
 
     def score(self, features: bytes) -> tuple[FraudScore, Scores]:
         """Return the champion's score of a transaction, and what of all models is to be judged by its label."""
-        x = named(features)
+        x = named(features, self._names)
         score = score_with(self.classifier, x)
         said: Scores = {}
         for model in self._models.values():
@@ -215,7 +225,7 @@ class Contest:
 
         """
         of_champion = scores.get(self._models[self.champion].number)
-        x = named(features)
+        x = named(features, self._names)
         for model in self._models.values():
             score = scores.get(model.number)
             if score is not None:
@@ -324,14 +334,14 @@ class Contest:
 
     def _new(self, name: str, settings: bytes) -> _Contestant:
         number, self._next_number = self._next_number, self._next_number + 1
-        classifier = self._default if name == DEFAULT else make_classifier(self._challengers[name])
+        classifier = self._default if name == DEFAULT else make_classifier(self._challengers[name], self._declared)
         measures = Prequential(self._decision.review_at)
         return _Contestant(name, number, settings, classifier, measures, self._at, trial=self._new_trial(name))
 
     def _of(self, saved: _ContestantState) -> _Contestant:
         classifier = self._default
         if saved.name != DEFAULT:
-            classifier = make_classifier(self._challengers[saved.name])
+            classifier = make_classifier(self._challengers[saved.name], self._declared)
             classifier.restore(saved.classifier)
         measures = Prequential(self._decision.review_at)
         measures.restore(saved.measures)

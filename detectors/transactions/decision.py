@@ -87,8 +87,10 @@ def explain(score: FraudScore, amount: float, most: int = 3) -> tuple[str, ...]:
 
     Features that say the same thing are one reason; only what raises the log-odds noticeably is named.
     """
-    strength = {theme: sum(score.contributions.get(name, 0.0) for name in theme.features) for theme in _THEMES}
-    telling = sorted((theme for theme in _THEMES if strength[theme] >= 0.5), key=lambda theme: -strength[theme])
+    declared = [_declared(name) for name in score.contributions if name not in _THEMED]
+    themes = [*_THEMES, *declared]
+    strength = {theme: sum(score.contributions.get(name, 0.0) for name in theme.features) for theme in themes}
+    telling = sorted((theme for theme in themes if strength[theme] >= 0.5), key=lambda theme: -strength[theme])
     return tuple(theme.sentence(score.features, amount) for theme in telling[:most])
 
 
@@ -142,6 +144,11 @@ def _account_frauds(x: Mapping[str, float], _: float) -> str:
     return f"{count} known {'fraud' if count == 1 else 'frauds'} on this account in 30 days"
 
 
+def _declared(name: str) -> _Theme:
+    """Return what is said of a feature that the configuration declares."""
+    return _Theme((name,), lambda x, _: f"{name} is {x[name]:.3g}, as in earlier frauds")
+
+
 _THEMES = (
     _Theme(("amount", "amount_surprise"), _amount),
     _Theme(("amount_to_mean", "amount_to_maximum_30d", "amount_deviation", "habit_surprise"), _habit),
@@ -170,6 +177,8 @@ _THEMES = (
         _counterparty,
     ),
 )
+
+_THEMED = frozenset(name for theme in _THEMES for name in theme.features)
 
 
 def _days(days: float) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 import math
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from detectors.transactions.account import ACCOUNT_FEATURES, AccountHistory
 from detectors.transactions.classifier import AdditiveLogisticRegression, Curve
 from detectors.transactions.counterparty import COUNTERPARTY_FEATURES, CounterpartyHistory
+from detectors.transactions.declared import NONE_DECLARED, DeclaredFeatures
 from detectors.transactions.snapshots import decode_state
 from detectors.transactions.surprise import TailHistogram
 
@@ -68,17 +70,25 @@ class ClassifierSettings(BaseModel):
     base_rate: float = Field(0.005, gt=0, lt=1, description="Share of frauds expected before the first label has come")
     without: frozenset[str] = Field(frozenset(), description="Features that it does not see")
 
-    @field_validator("without")
-    @classmethod
-    def _are_features(cls, without: frozenset[str]) -> frozenset[str]:
-        for name in sorted(without - set(FEATURES)):
-            near = difflib.get_close_matches(name, FEATURES, n=1)
+    def seen(self, declared: DeclaredFeatures = NONE_DECLARED) -> dict[str, Curve]:
+        """Return the features that it sees, each with its curve.
+
+        Raises
+        ------
+        ValueError
+            If ``without`` names no feature, or all.
+
+        """
+        curves = {**CURVES, **declared.curves}
+        for name in sorted(self.without - curves.keys()):
+            near = difflib.get_close_matches(name, curves, n=1)
             raise ValueError(
-                f"there is no feature {name!r}: " + (f"did you mean {near[0]!r}?" if near else ", ".join(FEATURES))
+                f"without: there is no feature {name!r}: "
+                + (f"did you mean {near[0]!r}?" if near else ", ".join(curves))
             )
-        if len(without) == len(FEATURES):
-            raise ValueError("a classifier must see something: leave a feature out of this list")
-        return without
+        if len(self.without) == len(curves):
+            raise ValueError("without: a classifier must see something: leave a feature out of this list")
+        return {name: curve for name, curve in curves.items() if name not in self.without}
 
 
 class FraudModelSettings(ClassifierSettings):
@@ -151,8 +161,9 @@ class FraudModel:
 
     VERSION = 2
 
-    def __init__(self, settings: FraudModelSettings) -> None:
-        self.classifier = make_classifier(settings)
+    def __init__(self, settings: FraudModelSettings, declared: DeclaredFeatures = NONE_DECLARED) -> None:
+        self.names = (*FEATURES, *declared.names)
+        self.classifier = make_classifier(settings, declared)
         self._tails = [TailHistogram() for _ in SURPRISES]
 
     @property
@@ -161,7 +172,13 @@ class FraudModel:
         return self.classifier.learned[True]
 
     def features(
-        self, t: float, amount: float, account: AccountHistory, counterparty: CounterpartyHistory, name: str
+        self,
+        t: float,
+        amount: float,
+        account: AccountHistory,
+        counterparty: CounterpartyHistory,
+        name: str,
+        declared: Sequence[float] = (),
     ) -> bytes:
         """Return a transaction's features as they are now, in the form in which they wait for the label.
 
@@ -175,16 +192,19 @@ class FraudModel:
             Their histories, before this transaction.
         name
             The counterparty's name.
+        declared
+            Values of the declared features.
 
         """
         values = account.features(t, amount, name) + counterparty.features(t, amount)
         odd = zip(self._tails, _oddities(amount, values), strict=True)
         values += [-math.log10(tail.p_value(oddity)) for tail, oddity in odd]
+        values += declared
         return array("f", values).tobytes()
 
     def score(self, features: bytes) -> FraudScore:
         """Return the probability of fraud and what it comes from; learns nothing."""
-        return score_with(self.classifier, named(features))
+        return score_with(self.classifier, named(features, self.names))
 
     def observe(self, features: bytes) -> None:
         """Learn what is usual from a transaction, whose label is not known yet."""
@@ -195,7 +215,7 @@ class FraudModel:
 
     def learn(self, features: bytes, *, fraud: bool) -> None:
         """Learn from a label, with the features as they were when the transaction was decided."""
-        self.classifier.learn_one(named(features), fraud)
+        self.classifier.learn_one(named(features, self.names), fraud)
 
     def snapshot(self) -> bytes:
         """Return the model in a compact, versioned, non-executable form."""
@@ -216,10 +236,18 @@ class FraudModel:
         self._tails = [TailHistogram(counts=counts) for counts in saved.tails]
 
 
-def make_classifier(settings: ClassifierSettings) -> AdditiveLogisticRegression:
-    """Return a classifier that has learned nothing yet."""
-    curves = {name: curve for name, curve in CURVES.items() if name not in settings.without}
-    return AdditiveLogisticRegression(curves, settings.learning_rate, settings.base_rate)
+def make_classifier(
+    settings: ClassifierSettings, declared: DeclaredFeatures = NONE_DECLARED
+) -> AdditiveLogisticRegression:
+    """Return a classifier that has learned nothing yet.
+
+    Raises
+    ------
+    ValueError
+        If it shall be without a feature that there is not.
+
+    """
+    return AdditiveLogisticRegression(settings.seen(declared), settings.learning_rate, settings.base_rate)
 
 
 def score_with(classifier: AdditiveLogisticRegression, x: dict[str, float]) -> FraudScore:
@@ -229,9 +257,35 @@ def score_with(classifier: AdditiveLogisticRegression, x: dict[str, float]) -> F
     return FraudScore(prediction.probability, min(1.0, len(SURPRISES) * least), prediction.contributions, x)
 
 
-def named(features: bytes) -> dict[str, float]:
-    """Return features in their compact form by name."""
-    return dict(zip(FEATURES, array("f", features).tolist(), strict=True))
+def named(features: bytes, names: Sequence[str] = FEATURES) -> dict[str, float]:
+    """Return features in their compact form by name; those that were not known then are left out."""
+    found = dict(zip(names, array("f", features).tolist(), strict=True))
+    for name in names[len(FEATURES) :]:
+        if math.isnan(found[name]):
+            del found[name]
+    return found
+
+
+def laid_out(features: bytes, before: Sequence[str], names: Sequence[str]) -> bytes:
+    """Return features as they stand if others are declared: not a number is what was not known then.
+
+    Parameters
+    ----------
+    features
+        In their compact form.
+    before, names
+        Names of the declared features in it, and of those that there are now.
+
+    Examples
+    --------
+    >>> was = array("f", [0.0] * len(FEATURES) + [1.0, 2.0]).tobytes()
+    >>> array("f", laid_out(was, ["a", "b"], ["b", "c"])).tolist()[len(FEATURES):]
+    [2.0, nan]
+
+    """
+    values = array("f", features).tolist()
+    known = dict(zip(before, values[len(FEATURES) :], strict=True))
+    return array("f", [*values[: len(FEATURES)], *(known.get(name, math.nan) for name in names)]).tobytes()
 
 
 _DEVIATION = FEATURES.index("amount_deviation")

@@ -9,7 +9,8 @@ import msgspec
 from detectors.base import SnapshotError
 from detectors.transactions.model import FEATURES, FraudScore, named
 
-FORMAT = 1
+FORMAT, FORMAT_DECLARED = 1, 2
+"""Of a trace of built-in features alone, and of one with declared features, which it names."""
 
 
 class DecisionTrace(msgspec.Struct, array_like=True, frozen=True):
@@ -27,6 +28,8 @@ class DecisionTrace(msgspec.Struct, array_like=True, frozen=True):
         Thresholds.
     breaker
         Whether the breaker was open.
+
+    Features that the configuration declared are named in it, so it can be read under any other configuration.
 
     Examples
     --------
@@ -46,18 +49,32 @@ class DecisionTrace(msgspec.Struct, array_like=True, frozen=True):
     settings: dict[str, float | int | None]
     breaker: bool
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features' names, in their order."""
+        return FEATURES
+
     @classmethod
     def of(
-        cls, features: bytes, score: FraudScore, settings: dict[str, float | int | None], *, breaker: bool
+        cls,
+        features: bytes,
+        score: FraudScore,
+        settings: dict[str, float | int | None],
+        *,
+        breaker: bool,
+        names: tuple[str, ...] = FEATURES,
     ) -> DecisionTrace:
         """Return the trace of a decision; ``settings`` are its thresholds as plain values."""
-        contributions = [score.contributions.get(name, 0.0) for name in FEATURES]
+        contributions = [score.contributions.get(name, 0.0) for name in names]
+        declared = names[len(FEATURES) :]
+        if declared:
+            return _DeclaredTrace(FORMAT_DECLARED, features, contributions, settings, breaker, declared)
         return cls(FORMAT, features, contributions, settings, breaker)
 
     def score(self, probability: float, p_value: float) -> FraudScore:
         """Return the score that was given."""
-        found = dict(zip(FEATURES, self.contributions, strict=True))
-        return FraudScore(probability, p_value, found, named(self.features))
+        found = dict(zip(self.names, self.contributions, strict=True))
+        return FraudScore(probability, p_value, found, named(self.features, self.names))
 
     def encode(self) -> bytes:
         """Return the bytes; equal decisions give equal ones."""
@@ -74,9 +91,18 @@ class DecisionTrace(msgspec.Struct, array_like=True, frozen=True):
 
         """
         try:
-            trace = msgspec.msgpack.decode(data, type=cls)
+            trace = msgspec.msgpack.decode(data, type=_DeclaredTrace)
         except msgspec.DecodeError as error:
             raise SnapshotError(f"the trace is damaged: {error}") from error
-        if trace.format != FORMAT or len(trace.features) != array("f").itemsize * len(FEATURES):
+        size = array("f").itemsize * len(trace.names)
+        if trace.format not in (FORMAT, FORMAT_DECLARED) or len(trace.features) != size:
             raise SnapshotError(f"the trace has format {trace.format}: use the version of Tocsin that it names")
         return trace
+
+
+class _DeclaredTrace(DecisionTrace, frozen=True):
+    declared: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*FEATURES, *self.declared)

@@ -17,6 +17,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from streams.processor import Record
 from streams.topics import create_topics
 from tocsin.config import load_configuration
 
@@ -80,6 +81,9 @@ class Service:
             "TOCSIN_KAFKA__SESSION_SECONDS": "6",
             # Recordings end, and so would every source fall silent while a slow test still reads.
             "TOCSIN_TELEMETRY__MIN_SILENCE": "3600",
+            # They are of years ago, and what is sent with its own time would be deleted while a slow test still reads.
+            "TOCSIN_TOPICS__INPUT_RETENTION_DAYS": "36500",
+            "TOCSIN_TOPICS__LABEL_RETENTION_DAYS": "36500",
         }
         self.workers: list[Worker] = []
 
@@ -121,6 +125,15 @@ class Service:
         producer.flush()
         producer.close()
         return count
+
+    def send(self, records: Iterable[Record]) -> None:
+        """Send records as they are, each with its own time of production; Kafka's partitioner places them."""
+        producer = KafkaProducer(bootstrap_servers=self.brokers, linger_ms=20, acks="all")
+        for record in records:
+            at = round(record.timestamp * 1000)
+            producer.send(self.prefix + record.topic, key=record.key, value=record.value, timestamp_ms=at)
+        producer.flush()
+        producer.close()
 
     def read(self, topic: str, at_least: int = 0, seconds: float = 60, quiet: float = 1.0) -> list[Any]:
         """Return all records of a topic once there are enough of them and no more come for a moment."""

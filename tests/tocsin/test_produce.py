@@ -74,6 +74,16 @@ def test_transactions_are_sent_in_the_order_of_their_times_with_the_account_as_k
     }
 
 
+def test_columns_that_declared_features_go_by_are_sent_as_attributes_and_others_on_request(tocsin):
+    (tocsin.folder / "tocsin.yaml").write_text("transactions: {features: [{key: device, of: since_last}]}\n")
+    rows = "id,time,card,merchant,amount,device,points,shift\nt1,2026-01-01,ann,m,1,007,3,late\n"
+    (tocsin.folder / "payments.csv").write_text(rows)
+    done = tocsin("produce", "transactions", "payments.csv", "--config", "tocsin.yaml", "--attribute", "points")
+    assert done.returncode == 0, done.stderr
+    (event,) = [json.loads(record.value) for record in tocsin.records("transactions")]
+    assert (event["device"], event["points"], "shift" in event) == ("007", 3, False)
+
+
 def test_labels_of_transactions_are_sent_with_their_delay(tocsin):
     (tocsin.folder / "payments.csv").write_text(PAYMENTS)
     done = tocsin("produce", "labels", "payments.csv", "--id", "ref", "--label-delay", "7d")

@@ -11,6 +11,7 @@ import typer
 from tocsin.cli.columns import (
     AccountColumn,
     AmountColumn,
+    AttributeColumns,
     CounterpartyColumn,
     ExcludedColumns,
     IdColumn,
@@ -136,6 +137,7 @@ def transactions(
     account: AccountColumn = None,
     counterparty: CounterpartyColumn = None,
     amount: AmountColumn = None,
+    attribute: AttributeColumns = None,
     label: Annotated[
         str | None,
         typer.Option(
@@ -181,7 +183,7 @@ def transactions(
     configuration = load_configuration(config)
     must_exist(source, *([] if rules is None else [rules]))
     applied = () if rules is None else (trial(rules),)
-    columns = TransactionColumns(id_, time_, account, counterparty, amount, label)
+    columns = TransactionColumns(id_, time_, account, counterparty, amount, label, tuple(attribute or ()))
     begun = time.perf_counter()
     with readable(), progress("transactions") as tell:
         done = backtest_transactions(

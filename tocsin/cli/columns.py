@@ -45,6 +45,15 @@ CounterpartyColumn = Annotated[
     str | None, typer.Option("--counterparty", help="Column of who is paid.", metavar="COLUMN")
 ]
 AmountColumn = Annotated[str | None, typer.Option("--amount", help="Column of the amount.", metavar="COLUMN")]
+AttributeColumns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attribute",
+        help="Column that goes with each transaction as an attribute of its name; may be repeated. Those that"
+        " transactions.features go by are found without it.",
+        metavar="COLUMN",
+    ),
+]
 
 
 def listed(names: str | None) -> tuple[str, ...]:

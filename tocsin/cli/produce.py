@@ -14,6 +14,7 @@ import typer
 from tocsin.cli.columns import (
     AccountColumn,
     AmountColumn,
+    AttributeColumns,
     CounterpartyColumn,
     ExcludedColumns,
     IdColumn,
@@ -119,6 +120,7 @@ def transactions(
     account: AccountColumn = None,
     counterparty: CounterpartyColumn = None,
     amount: AmountColumn = None,
+    attribute: AttributeColumns = None,
     rate: Rate = None,
     compression: Compression = "none",
     json_: Json = False,
@@ -132,11 +134,17 @@ def transactions(
       tocsin produce transactions payments.parquet --rate 100
     """
     from streams.replay_transactions import TransactionColumns, TransactionReplay  # noqa: PLC0415 - start-up time
+    from streams.tables import column_names  # noqa: PLC0415 - start-up time
+    from tocsin.config import load_configuration  # noqa: PLC0415 - start-up time
 
     def messages() -> tuple[Iterable[Message], int | None]:
         if _holds_lines(input_):
             return _lines(input_, "account"), None
-        replay = TransactionReplay(input_, TransactionColumns(id_, time_, account, counterparty, amount))
+        declared = load_configuration(config).transactions.declared
+        there = column_names(input_)
+        found = tuple(name for name in (*declared.fields, *declared.numbers) if name in there)
+        columns = TransactionColumns(id_, time_, account, counterparty, amount, attributes=tuple(attribute or ()))
+        replay = TransactionReplay(input_, columns.with_attributes(found, declared.fields))
         return replay.events(), len(replay)
 
     _produce("transactions", [input_], messages, config, rate, compression, as_json=json_)
