@@ -21,7 +21,7 @@ FeatureName = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-
 """What rules can write behind ``features.``."""
 
 _AMOUNTS = ("sum", "mean", "maximum")
-_TIMELESS = ("since_last", "first_seen")
+_TIMELESS = ("since_last", "first_seen", "speed")
 _NO_KEYS = ("amount", "timestamp", "transaction_id")
 _NO_NUMBERS = ("timestamp", "transaction_id", "account", "counterparty", "currency", "channel")
 

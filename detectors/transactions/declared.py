@@ -12,7 +12,7 @@ import msgspec
 from detectors.transactions.account import DAY, HOUR, MINUTE
 from detectors.transactions.classifier import Curve
 
-Of = Literal["count", "sum", "mean", "maximum", "distinct", "since_last", "first_seen", "risk"]
+Of = Literal["count", "sum", "mean", "maximum", "distinct", "since_last", "first_seen", "risk", "speed"]
 """What a feature may be of."""
 
 WIDTHS = (
@@ -41,7 +41,11 @@ _CURVES = {
     "since_last": Curve(-1.0, 24.0, 1.0, log=True),
     "first_seen": Curve(0.0, 1.0, 1.0),
     "risk": Curve(0.0, 1.0, 0.1),
+    "speed": Curve(0.0, 16.0, 0.5, log=True),
 }
+
+COORDINATES = ("latitude", "longitude")
+"""Attributes that tell where a transaction is made, in degrees; a speed goes by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +130,15 @@ class Facts(msgspec.Struct, array_like=True, frozen=True):
         What is summed or averaged, by field.
     marks
         Digests of what is counted once, by field.
+    place
+        Degrees of latitude and longitude, ``None`` if they are not known or no feature goes by them.
 
     """
 
     entities: tuple[str, ...]
     numbers: dict[str, float]
     marks: dict[str, int]
+    place: tuple[float, float] | None = None
 
 
 class Group(NamedTuple):
@@ -182,8 +189,10 @@ class DeclaredFeatures:
         }
         self._marks = tuple(dict.fromkeys(one.what for one in features if one.of == "distinct"))
         summed = [what for group in self._groups.values() for what, _, _ in group.buckets if what != "amount"]
-        self.numbers = tuple(dict.fromkeys(summed))
-        """Fields that are summed, but for the amount."""
+        self._has_places = any(one.of == "speed" for one in features)
+        self._summed = tuple(dict.fromkeys(summed))
+        self.numbers = (*self._summed, *(COORDINATES if self._has_places else ()))
+        """Fields that features go by as numbers, but for the amount."""
         self.fields = tuple(dict.fromkeys([*(name for one in features for name in one.key), *self._marks]))
         """Fields that tell entities or are counted once: what matters is their text."""
 
@@ -209,14 +218,15 @@ class DeclaredFeatures:
 
         """
         texts = {name: text for name in self.fields if (text := _text(fields.get(name))) is not None}
-        numbers = {name: number for name in self.numbers if (number := _number(fields.get(name))) is not None}
+        numbers = {name: number for name in self._summed if (number := _number(fields.get(name))) is not None}
         entities = tuple(
             f"{group.name}/{_digest(*(texts[name] for name in group.key)).hex()}"
             for group in self._groups.values()
             if all(name in texts for name in group.key) and (group.elsewhere or not elsewhere)
         )
         marks = {name: int.from_bytes(_digest(texts[name])[:8], "big") for name in self._marks if name in texts}
-        return Facts(entities, {"amount": amount, **numbers}, marks)
+        place = _place(fields) if self._has_places else None
+        return Facts(entities, {"amount": amount, **numbers}, marks, place)
 
     def labelled(self, facts: Facts) -> tuple[str, ...]:
         """Return the entities of which a feature goes by labels."""
@@ -265,6 +275,15 @@ def _number(value: Any) -> float | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
         return float(min(value, LARGEST))
     return None
+
+
+def _place(fields: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return where it was made, ``None`` if that is not said or nowhere on earth."""
+    found = [fields.get(name) for name in COORDINATES]
+    for degrees, most in zip(found, (90.0, 180.0), strict=True):
+        if not isinstance(degrees, (int, float)) or isinstance(degrees, bool) or not -most <= degrees <= most:
+            return None
+    return float(found[0]), float(found[1])  # type: ignore[arg-type]
 
 
 def _digest(*texts: str) -> bytes:

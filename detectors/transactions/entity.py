@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from detectors.transactions.account import DAY, log_ratio
+from detectors.transactions.account import DAY, HOUR, MINUTE, log_ratio
 from detectors.transactions.declared import HABIT, Declared, Facts, Group
 from detectors.transactions.snapshots import decode_state
 from detectors.transactions.windows import Row, TimeBuckets
 
 MOST_DISTINCT = 256
 """Different values that are told apart; a count of more says so many."""
+
+EARTH = 6371.0
+"""Mean radius, kilometres."""
 
 
 class LastSeen:
@@ -78,6 +81,7 @@ class EntityState(msgspec.Struct, array_like=True, frozen=True):
     buckets: list[tuple[str, float, list[Row]]]
     distinct: list[tuple[str, float, list[tuple[int, int]]]]
     labels: list[Row]
+    place: tuple[float, float, float] | None = None
 
 
 class EntityHistory:
@@ -114,6 +118,7 @@ class EntityHistory:
         self._begin({}, {}, [])
         self._count = 0
         self._first = self._last = 0.0
+        self._place: tuple[float, float, float] | None = None
         self.newest = -math.inf
         """Event time of the newest that is known of it, -inf if nothing is."""
 
@@ -129,6 +134,8 @@ class EntityHistory:
         for (what, _), seen in self._distinct.items():
             if what in facts.marks:
                 seen.add(t, facts.marks[what])
+        if facts.place is not None and (self._place is None or t >= self._place[0]):
+            self._place = (t, *facts.place)
         self._first = min(self._first, t) if self._count else t
         self._last = max(self._last, t) if self._count else t
         self._count += 1
@@ -155,6 +162,7 @@ class EntityHistory:
             [(what, width, buckets.rows()) for (what, width), buckets in self._buckets.items()],
             [(what, width, seen.rows()) for (what, width), seen in self._distinct.items()],
             self._labels.rows(),
+            self._place,
         )
         return msgspec.msgpack.encode(state)
 
@@ -169,6 +177,7 @@ class EntityHistory:
         """
         saved = decode_state(state, EntityState, self.VERSION)
         self.newest, self._count, self._first, self._last = saved.newest, saved.count, saved.first, saved.last
+        self._place = saved.place
         rows = {(what, width): rows for what, width, rows in saved.buckets}
         marks = {(what, width): rows for what, width, rows in saved.distinct}
         self._begin(rows, marks, saved.labels if self._group.label_days else [])
@@ -198,6 +207,8 @@ class EntityHistory:
         if one.of == "risk":
             labels = self._labels.totals(t, one.buckets)
             return labels.sum / (labels.events + 1.0)
+        if one.of == "speed":
+            return 0.0 if self._place is None or facts.place is None else speed(self._place, (t, *facts.place))
         if one.of == "distinct":
             return float(self._distinct[one.what, one.width].count(t, one.buckets))
         return self._ratio(one, t, facts) if one.ratio else self._total(one, t)
@@ -219,3 +230,31 @@ class EntityHistory:
         days = min(max(t - self._first, DAY) / DAY, HABIT / DAY)
         usual = ((month.events if one.of == "count" else month.sum) + own) / (days + 1.0)
         return log_ratio(self._total(one, t) + own, usual * one.window / DAY)
+
+
+def speed(one: tuple[float, float, float], other: tuple[float, float, float]) -> float:
+    """Return how fast somebody has to be, who was at one place and is at the other, as the crow flies.
+
+    Parameters
+    ----------
+    one, other
+        Epoch seconds, degrees of latitude and of longitude. What is less than a minute apart counts as a minute.
+
+    Returns
+    -------
+    Kilometres per hour.
+
+    Examples
+    --------
+    From Brussels to New York within two hours.
+
+    >>> round(speed((0.0, 50.85, 4.35), (7200.0, 40.71, -74.01)))
+    2944
+
+    """
+    (start, south, west), (end, north, east) = one, other
+    phi, psi = math.radians(south), math.radians(north)
+    half = math.sin((psi - phi) / 2.0) ** 2
+    half += math.cos(phi) * math.cos(psi) * math.sin(math.radians(east - west) / 2.0) ** 2
+    kilometres = 2.0 * EARTH * math.asin(math.sqrt(min(half, 1.0)))
+    return kilometres / max(abs(end - start) / HOUR, MINUTE / HOUR)

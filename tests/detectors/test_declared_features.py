@@ -270,3 +270,39 @@ def test_a_feature_that_has_become_another_kind_is_refused_by_its_name() -> None
 def test_what_a_declared_feature_says_for_fraud_is_among_the_reasons() -> None:
     score = FraudScore(0.9, 0.001, {"device_count_1h": 2.0}, {"device_count_1h": 7.0})
     assert decide(DecisionSettings(), score, 20.0, 100).reasons == ("device_count_1h is 7, as in earlier frauds",)
+
+
+def at(latitude: Any, longitude: Any) -> Facts:
+    return TRAVEL.facts({"account": "ann", "latitude": latitude, "longitude": longitude}, 20.0)
+
+
+TRAVEL = DeclaredFeatures([Declared("account_speed", ("account",), "speed")])
+BRUSSELS, NEW_YORK = at(50.85, 4.35), at(40.71, -74.01)
+
+
+def test_who_pays_at_two_places_must_have_travelled_between_them() -> None:
+    history = EntityHistory(TRAVEL.group_of(BRUSSELS.entities[0]))
+    assert history.features(0.0, BRUSSELS) == [0.0]
+    history.learn(0.0, BRUSSELS)
+    assert history.features(2 * HOUR, NEW_YORK) == [pytest.approx(2945, abs=1)]
+    assert history.features(2 * HOUR, BRUSSELS) == [0.0]
+    assert history.features(1.0, NEW_YORK) == [pytest.approx(5890 * 60, rel=1e-3)]
+
+
+def test_a_payment_without_a_place_changes_nothing_of_where_somebody_was() -> None:
+    history = EntityHistory(TRAVEL.group_of(BRUSSELS.entities[0]))
+    history.learn(0.0, BRUSSELS)
+    for nowhere in (at(None, 4.0), at("north", 4.0), at(91.0, 0.0), at(0.0, -181.0), at(True, 0.0)):
+        assert nowhere.place is None
+        assert history.features(HOUR, nowhere) == [0.0]
+        history.learn(HOUR, nowhere)
+    again = EntityHistory(TRAVEL.group_of(BRUSSELS.entities[0]))
+    again.restore(history.snapshot())
+    assert again.features(2 * HOUR, NEW_YORK) == [pytest.approx(2945, abs=1)]
+
+
+def test_a_payment_that_comes_late_does_not_move_where_somebody_is_now() -> None:
+    history = EntityHistory(TRAVEL.group_of(BRUSSELS.entities[0]))
+    history.learn(2 * HOUR, NEW_YORK)
+    history.learn(0.0, BRUSSELS)
+    assert history.features(4 * HOUR, NEW_YORK) == [0.0]
