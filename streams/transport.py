@@ -204,9 +204,10 @@ class Consumer(driver.Consumer):
         Faust resumes them first, then throws away what it has queued, and then resumes the flow. So a micro-batch that
         was fetched in between would be lost.
         """
-        inputs = frozenset(tp for tp in tps if tp.topic in self.app.batch_sizes)
+        wanted = frozenset(tps)
+        inputs = frozenset(tp for tp in wanted if tp.topic in self.app.batch_sizes)
         self._to_resume |= inputs
-        super().resume_partitions([tp for tp in tps if tp not in inputs])
+        super().resume_partitions(wanted - inputs)
 
     def resume_flow(self) -> None:
         """Let records be fetched."""

@@ -15,7 +15,7 @@ from detectors.forecasts import covariates
 from detectors.forecasts.auto import AutoForecaster
 from detectors.forecasts.base import LARGEST, ForecastError, Outlook
 from detectors.forecasts.judged import Judged
-from detectors.forecasts.tracking import COUNT, HORIZONS, STRIDES
+from detectors.forecasts.tracking import HORIZONS
 
 FORMAT = 1
 
@@ -95,15 +95,17 @@ class CovariateForecaster(Judged):
             self._state = restored
 
     def _learn(self, value: float, t: float, x: Mapping[str, float]) -> None:
-        made = int(self._judged["n"][0])
         others = np.full(covariates.MOST, math.nan)
         others[: len(self.names)] = [x.get(name, math.nan) for name in self.names]
         np.clip(others, -LARGEST, LARGEST, others)
-        _learn(self._state, made, value, others)
+        _learn(self._state, int(self._judged["n"][0]), value, others)
         self._base.learn_one(value, t)
-        for j in range(COUNT):
-            if made % int(STRIDES[j]) == 0:
-                _keep(self._state, made, j, self._base.outlook(float(HORIZONS[j])).mean)
+
+    def _foretell(self, j: int) -> float:
+        steps = float(HORIZONS[j])
+        mean = self._base.outlook(steps).mean
+        _keep(self._state, int(self._judged["n"][0]), j, mean)
+        return mean + float(_correction(self._state, steps))
 
     def _middle(self, steps: float) -> Outlook:
         foretold = self._base.outlook(steps)

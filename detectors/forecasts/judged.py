@@ -53,7 +53,7 @@ class Judged(Forecaster):
         made = int(self._judged["n"][0])
         for j in range(COUNT - 1, -1, -1):
             if made % int(STRIDES[j]) == 0:
-                _keep(self._judged, j, self._middle(float(HORIZONS[j])).mean)
+                _keep(self._judged, j, self._foretell(j))
         self._judged["n"] += 1
 
     def outlook(self, steps: float) -> Outlook:
@@ -81,6 +81,10 @@ class Judged(Forecaster):
     @abc.abstractmethod
     def _learn(self, value: float, t: float, x: Mapping[str, float]) -> None:
         """Learn a value, with its covariates."""
+
+    def _foretell(self, j: int) -> float:
+        """Return the middle of the ``j``-th horizon, which will be judged."""
+        return self._middle(float(HORIZONS[j])).mean
 
     @abc.abstractmethod
     def _middle(self, steps: float) -> Outlook:
